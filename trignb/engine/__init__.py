@@ -1,0 +1,1 @@
+"""The keyspace and everything that happens to it under one lock."""

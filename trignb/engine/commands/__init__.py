@@ -1,0 +1,1 @@
+"""One module per command group; each opens with its table of contents."""

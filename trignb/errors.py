@@ -1,0 +1,71 @@
+"""Every exception trignb raises.
+
+::
+
+    TrignbError
+    ├── ResponseError            an error reply, Redis's text word for word
+    │   └── JavaScriptError      a library failed to load or to run; knows the user's own line
+    └── EngineClosed             the engine was closed
+
+Handlers raise `ResponseError` themselves: the engine knows no other kind of error reply.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "EngineClosed",
+    "JavaScriptError",
+    "ResponseError",
+    "TrignbError",
+]
+
+
+class TrignbError(Exception):
+    """Base class of everything trignb raises on purpose."""
+
+
+class ResponseError(TrignbError):
+    """An error reply.
+
+    ``str(error)`` is the line Redis sends, without the leading ``-``.
+    """
+
+    __slots__ = ()
+
+    @property
+    def code(self) -> str:
+        """First word of the line, for instance ``WRONGTYPE``."""
+        return str(self).partition(" ")[0]
+
+
+class JavaScriptError(ResponseError):
+    """A library's own code failed while it was loaded or called.
+
+    Attributes
+    ----------
+    library : str
+        Name of the library, empty when it has none yet.
+    line, column : int or None
+        Position in the library's source, both counted from 1, the prologue being line 1.
+    stack : str
+        The stack as V8 gives it, the user's frames only.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        library: str = "",
+        line: int | None = None,
+        column: int | None = None,
+        stack: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.library = library
+        self.line = line
+        self.column = column
+        self.stack = stack
+
+
+class EngineClosed(TrignbError):
+    """The engine was closed; it takes no more commands."""

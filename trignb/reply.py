@@ -1,0 +1,107 @@
+"""What a command can answer, in Python's own types.
+
+Replies are typed as RESP3 types them; `to_resp2` says the same in RESP2.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+from trignb.errors import ResponseError
+
+__all__ = [
+    "NULL_ARRAY",
+    "OK",
+    "QUEUED",
+    "BigNumber",
+    "NullArray",
+    "Reply",
+    "Status",
+    "Verbatim",
+    "format_double",
+    "to_resp2",
+]
+
+Reply: TypeAlias = Any
+
+
+class Status(str):
+    """A simple string (``+OK``)."""
+
+    __slots__ = ()
+
+
+class Verbatim(bytes):
+    """A verbatim string; ``format`` is its three-letter kind, ``txt`` or ``mkd``."""
+
+    format: str = "txt"
+
+
+class BigNumber(int):
+    """A RESP3 big number."""
+
+    __slots__ = ()
+
+
+class NullArray:
+    """RESP2's null array (``*-1``), which RESP3 and Python call null and None."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "NULL_ARRAY"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+OK: Final = Status("OK")
+QUEUED: Final = Status("QUEUED")
+NULL_ARRAY: Final = NullArray()
+
+
+def format_double(value: float) -> bytes:
+    """Return the shortest text that reads back as `value`, as Redis prints doubles."""
+    if value != value:
+        return b"nan"
+    if value in (float("inf"), float("-inf")):
+        return b"inf" if value > 0 else b"-inf"
+    if value == int(value) and abs(value) < 1e17:
+        # Redis prints whole doubles as integers; minus zero keeps its sign.
+        text = "%d" % value
+        return b"-0" if value == 0 and str(value)[0] == "-" else text.encode()
+    text = repr(value)
+    mantissa, _, exponent = text.partition("e")
+    if exponent:
+        return f"{mantissa}e{int(exponent):+03d}".encode()
+    return text.encode()
+
+
+def to_resp2(value: Reply) -> Reply:
+    """Lower a reply to the types RESP2 has: int, bytes, Status, list, null, error."""
+    kind = type(value)
+    if kind is bytes or kind is int or value is None or kind is Status:
+        return value
+    if kind is list or kind is tuple:
+        return [to_resp2(item) for item in value]
+    if kind is dict:
+        flat = []
+        for key, item in value.items():
+            flat.append(to_resp2(key))
+            flat.append(to_resp2(item))
+        return flat
+    if kind is set or kind is frozenset:
+        return [to_resp2(item) for item in value]
+    if kind is float:
+        return format_double(value)
+    if kind is bool:
+        return int(value)
+    if kind is Verbatim:
+        return bytes(value)
+    if kind is BigNumber:
+        return b"%d" % value
+    if isinstance(value, (ResponseError, NullArray)):
+        return value
+    if kind is bytearray or kind is memoryview:
+        return bytes(value)
+    raise TypeError(f"not a reply: {kind.__name__}")
