@@ -1,0 +1,48 @@
+# Every target sets up .venv itself: a fresh clone needs Python 3.11 or newer and nothing else.
+.PHONY: demo test lint bench lab
+.DEFAULT_GOAL := demo
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The first interpreter that starts and is new enough; `make PYTHON=...` overrides.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "trignb needs Python 3.11 or newer"; exit 1; }
+	@echo "setting up $(VENV) with $(PYTHON)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,server]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python -m trignb demo
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: $(STAMP) lint redis-server
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval --override-ini testpaths= -p no:cacheprovider \
+		--override-ini filterwarnings=default --override-ini timeout=300 notebooks
+
+bench: $(STAMP) redis-server
+	$(BIN)/python tests/bench/bench.py
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab notebooks
+
+# The oracle of the tests. Where it cannot be installed the tests that need it
+# say so and are skipped, unless CI is set: there they fail.
+.PHONY: redis-server
+redis-server:
+	@command -v redis-server >/dev/null || { \
+		echo "redis-server is missing: installing it"; \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -qq -y --no-install-recommends redis-server >/dev/null; \
+	} || echo "WARNING: no redis-server: tests that compare with it are skipped"
