@@ -10,10 +10,12 @@ from typing import Any, Final, TypeAlias
 from trignb.errors import ResponseError
 
 __all__ = [
+    "NO_REPLY",
     "NULL_ARRAY",
     "OK",
     "QUEUED",
     "BigNumber",
+    "NoReply",
     "NullArray",
     "Reply",
     "Status",
@@ -55,9 +57,19 @@ class NullArray:
         return False
 
 
+class NoReply:
+    """Stands for the reply of a command that answers by push messages or not at all."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "NO_REPLY"
+
+
 OK: Final = Status("OK")
 QUEUED: Final = Status("QUEUED")
 NULL_ARRAY: Final = NullArray()
+NO_REPLY: Final = NoReply()
 
 
 def format_double(value: float) -> bytes:

@@ -1,0 +1,1 @@
+"""A notebook for Redis's triggers and functions."""

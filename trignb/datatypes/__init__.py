@@ -1,0 +1,24 @@
+"""Values a key can hold. They know nothing of keys, events or replies.
+
+Strings are ``bytes``, or ``bytearray`` once they were changed in place. A value is kept in the keyspace as it
+is, without a wrapper, and told apart by ``type(value) is …``; `TYPE_NAMES` has each type's name.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trignb.datatypes.hashes import Hash
+
+__all__ = ["TYPE_NAMES", "Hash", "copy_value"]
+
+TYPE_NAMES: Final[dict[type, str]] = {
+    bytes: "string",
+    bytearray: "string",
+    Hash: "hash",
+}
+
+
+def copy_value(value: object) -> object:
+    """Return a value that shares nothing changeable with `value`."""
+    return value if type(value) is bytes else value.copy()  # type: ignore[attr-defined]

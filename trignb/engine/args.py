@@ -1,0 +1,115 @@
+"""Reading arguments the way Redis reads them, with Redis's error text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from trignb.errors import ResponseError
+from trignb.reply import format_double
+
+__all__ = [
+    "INT64_MAX",
+    "INT64_MIN",
+    "encode_args",
+    "not_an_integer",
+    "syntax_error",
+    "to_float",
+    "to_int",
+    "wrong_arity",
+    "wrong_type",
+]
+
+INT64_MIN: Final = -(1 << 63)
+INT64_MAX: Final = (1 << 63) - 1
+
+_FLOAT = re.compile(
+    rb"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?"
+    rb"|0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?\d+)?)",
+    re.IGNORECASE,
+)
+
+
+def encode_args(args: Iterable[object]) -> list[bytes]:
+    """Return a command's arguments as bytes.
+
+    ``str`` is sent as UTF-8, ``int`` in decimal, ``float`` as the shortest text that reads
+    back the same; anything else is refused, as a silent ``str()`` would store nonsense.
+
+    Raises
+    ------
+    TypeError
+        For bool, None and every other type.
+    """
+    out = []
+    for arg in args:
+        kind = type(arg)
+        if kind is str:
+            out.append(arg.encode("utf-8", "surrogateescape"))  # type: ignore[attr-defined]
+        elif kind is bytes:
+            out.append(arg)
+        else:
+            out.append(_encode_other(arg))
+    if not out:
+        raise TypeError("a command needs at least its name")
+    return out  # type: ignore[return-value]
+
+
+def _encode_other(arg: object) -> bytes:
+    if isinstance(arg, bool) or arg is None:
+        raise TypeError(f"{arg!r} is not a command argument; say what to send")
+    if isinstance(arg, (bytes, bytearray, memoryview)):
+        return bytes(arg)
+    if isinstance(arg, str):
+        return str.encode(arg, "utf-8", "surrogateescape")
+    if isinstance(arg, int):
+        return b"%d" % arg
+    if isinstance(arg, float):
+        return format_double(arg)
+    raise TypeError(f"{type(arg).__name__} is not a command argument")
+
+
+def to_int(text: bytes | bytearray, error: str | None = None) -> int:
+    """Return the integer Redis reads: decimal, canonical, within 64 bits."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise ResponseError(error) if error else not_an_integer() from None
+    # int() takes blanks, signs and underscores that Redis refuses.
+    if b"%d" % value != text or not INT64_MIN <= value <= INT64_MAX:
+        raise ResponseError(error) if error else not_an_integer()
+    return value
+
+
+def to_float(
+    text: bytes | bytearray, error: str = "ERR value is not a valid float"
+) -> float:
+    """Return the double Redis reads: no blanks, hexadecimal and infinities allowed, no NaN."""
+    if _FLOAT.fullmatch(text) is None:
+        raise ResponseError(error)
+    if b"x" in text or b"X" in text:
+        return float.fromhex(text.decode())
+    return float(text)
+
+
+def not_an_integer() -> ResponseError:
+    """Return the error for a malformed integer."""
+    return ResponseError("ERR value is not an integer or out of range")
+
+
+def syntax_error() -> ResponseError:
+    """Return the error for options that do not fit together."""
+    return ResponseError("ERR syntax error")
+
+
+def wrong_type() -> ResponseError:
+    """Return the error for a key that holds another type."""
+    return ResponseError(
+        "WRONGTYPE Operation against a key holding the wrong kind of value"
+    )
+
+
+def wrong_arity(name: str) -> ResponseError:
+    """Return the error for a wrong number of arguments."""
+    return ResponseError(f"ERR wrong number of arguments for '{name}' command")

@@ -1,0 +1,81 @@
+"""MULTI, EXEC, DISCARD, WATCH, UNWATCH. Source: keyspace semantics, section 6."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trignb.engine.spec import CommandFamily
+from trignb.errors import ResponseError
+from trignb.reply import OK, Reply, Status
+
+if TYPE_CHECKING:
+    from trignb.engine.session import Session
+
+family = CommandFamily("transactions")
+command = family.command
+
+Args = list[bytes]
+
+
+@command("MULTI")
+def multi(s: Session, args: Args) -> Status:
+    """Begins a transaction: commands are queued until EXEC."""
+    if s.queue is not None:
+        raise ResponseError("ERR MULTI calls can not be nested")
+    s.queue = []
+    s.rearm()
+    return OK
+
+
+@command("EXEC")
+def exec_(s: Session, args: Args) -> Reply:
+    """Runs the queued commands as one unit."""
+    if s.queue is None:
+        raise ResponseError("ERR EXEC without MULTI")
+    queue, failed, broken = s.queue, s.queue_failed, s.watch_failed()
+    s.discard_transaction()
+    if failed:
+        raise ResponseError(
+            "EXECABORT Transaction discarded because of previous errors."
+        )
+    if broken:
+        return s.null_array
+    core = s.core
+    replies: list[Reply] = []
+    try:
+        for cmd, argv in queue:
+            try:
+                replies.append(core.call(s, cmd, argv))
+            except ResponseError as error:
+                # Kept as a value: without its traceback, which would hold every frame alive.
+                replies.append(error.with_traceback(None))
+    finally:
+        # What the commands did is propagated command by command, never the EXEC itself.
+        core.propagate_as()
+    return replies
+
+
+@command("DISCARD")
+def discard(s: Session, args: Args) -> Status:
+    """Drops the transaction."""
+    if s.queue is None:
+        raise ResponseError("ERR DISCARD without MULTI")
+    s.discard_transaction()
+    return OK
+
+
+@command("WATCH")
+def watch(s: Session, args: Args) -> Status:
+    """Makes EXEC fail if one of these keys changes before it."""
+    if s.queue is not None:
+        raise ResponseError("ERR WATCH inside MULTI is not allowed")
+    for key in args[1:]:
+        s.watch(key)
+    return OK
+
+
+@command("UNWATCH")
+def unwatch(s: Session, args: Args) -> Status:
+    """Forgets the watched keys."""
+    s.unwatch()
+    return OK

@@ -1,0 +1,552 @@
+"""The engine's heart: sessions, the unit of execution, events, propagation.
+
+`Core.run` is the one way in. A unit is one top-level command, one EXEC, one expired key or one section
+of background JavaScript; when the outermost unit ends, `leave_unit` runs the jobs that triggers queued
+and hands the unit's effects to the sinks. Layers above add to it by registering: `listen` for events,
+`sinks` for effects, `gates` for checks before a command, `add_family` for commands.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from trignb.clock import Clock
+from trignb.engine.args import wrong_arity
+from trignb.engine.config import Config
+from trignb.engine.database import Database
+from trignb.engine.dispatch import make_run
+from trignb.engine.expiry import ExpiryCycle
+from trignb.engine.logs import CLIENT_FRAME, CommandLog, Frame, NotificationLog
+from trignb.engine.pubsub import PubSub
+from trignb.engine.session import Session
+from trignb.engine.table import CommandTable
+from trignb.errors import EngineClosed, ResponseError
+
+if TYPE_CHECKING:
+    from trignb.engine.spec import Command, CommandFamily
+
+__all__ = ["Core", "Effect", "Listener", "Sink"]
+
+Listener = Callable[[Database, int, bytes, bytes], None]
+Effect = tuple[int, list[bytes]]
+Sink = Callable[[list[Effect]], None]
+Job = Callable[[], None]
+
+# Order of listeners to one event (architecture, "the unit of execution").
+TRIGGERS_FIRST: Final = 0
+PUBSUB_NEXT: Final = 1
+LOG_LAST: Final = 2
+
+_LOG_SIZE: Final = 10_000
+
+
+class Core:
+    """Databases and the machinery around them.
+
+    Attributes
+    ----------
+    lock : threading.RLock
+        Held while a unit runs.
+    nesting : int
+        0 outside a unit, 1 in a top-level command, more in EXEC, scripts and triggers.
+    dirty : int
+        Changes since the engine started.
+    jobs : deque
+        Callbacks that run at the end of the outermost unit, first in, first out.
+    effects : list of (db, argv)
+        What this unit propagates; gathered only while there are sinks.
+    waiters : int
+        Background threads that want the lock.
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        databases: int = 16,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.lock = threading.RLock()
+        self.waiters = 0
+        self._handovers = 0
+        self.closed = False
+
+        # -- the unit
+        self.nesting = 0
+        self.unit_ns = 0
+        self.argv: list[bytes] | None = None
+        self.command_seq: int | None = None
+        self.frame: Frame = CLIENT_FRAME
+        self.jobs: deque[Job] = deque()
+        self.effects: list[Effect] = []
+        self.rewritten: list[list[bytes]] | None = None
+        self.unwrapped = False
+        # True when the end of a unit has work to do: sinks, or a job was queued.
+        self.after = False
+
+        # -- counters
+        self.dirty = 0
+        self.hits = self.misses = self.expired_keys = self.evicted_keys = 0
+        self.event_seq = 0
+        self.started_ns = self.clock.read()
+        self.run_id = secrets.token_hex(20)
+        self._session_ids = count(1)
+
+        # -- events
+        self.event_mask = 0
+        self.emit: Listener = _nobody
+        self._listeners: list[tuple[int, int, Listener]] = []
+        self.fired: list[Any] = []
+
+        # -- state of the server
+        self.is_loading = False
+        self.is_replica = False
+        self.active_expire = True
+        self.expire_pauses = 0
+        self.gates: list[Callable[[Session, Command, list[bytes]], None]] = []
+        self.sinks: list[Sink] = []
+        self.waited_keys: dict[tuple[int, bytes], Any] = {}
+
+        self.config = Config(databases)
+        self.databases = [Database(self, i) for i in range(databases)]
+        self.sessions: weakref.WeakValueDictionary[int, Session] = (
+            weakref.WeakValueDictionary()
+        )
+        self.pubsub = PubSub()
+        self.table = CommandTable()
+        self.cycle = ExpiryCycle(self)
+        self.clock.travel = self.cycle.travel
+        self.notifications = NotificationLog(self, _LOG_SIZE)
+        self.commands = CommandLog(_LOG_SIZE)
+        self.run = make_run(self)
+        self.config.attach(self)
+
+    # -- commands
+
+    def add_family(self, family: CommandFamily) -> None:
+        """Add a layer's own commands to the table."""
+        self.table.add(family)
+
+    def resolve(self, session: Session, args: list[bytes]) -> Command:
+        """Return the command, or raise the error for a name or a count that is wrong.
+
+        The slow way: other spellings, subcommands, and everything that ends in an error.
+        """
+        command = self.table.find(args[0])
+        if command is None:
+            raise session.refuse(None, _unknown_command(args))
+        if command.subcommands is not None:
+            command = self._resolve_subcommand(session, command, args)
+        n = len(args)
+        if n != command.arity and (command.arity > 0 or n < -command.arity):
+            session.refuse(command, "")
+            raise wrong_arity(command.name)
+        return command
+
+    def _resolve_subcommand(
+        self, session: Session, container: Command, args: list[bytes]
+    ) -> Command:
+        subcommands = container.subcommands or {}
+        if len(args) < 2:
+            if container.declared_arity == -1:
+                return subcommands[b""]
+            session.refuse(container, "")
+            raise wrong_arity(container.name)
+        command = subcommands.get(args[1]) or subcommands.get(args[1].upper())
+        if command is None:
+            given = _printable(args[1], 128)
+            raise session.refuse(
+                container,
+                f"ERR unknown subcommand '{given}'. Try {container.name.upper()} HELP.",
+            )
+        return command
+
+    def call(self, session: Session, command: Command, args: list[bytes]) -> Any:
+        """Run a command inside the unit that is under way (EXEC, a script, a trigger)."""
+        argv, self.argv = self.argv, args
+        dirty = self.dirty
+        self.nesting += 1
+        command.calls += 1
+        try:
+            return command.handler(session, args)
+        except ResponseError:
+            command.failed += 1
+            raise
+        finally:
+            self.nesting -= 1
+            self.argv = argv
+            if self.sinks:
+                self.collect(session.db.index, args, dirty)
+
+    def run_unusual(self, session: Session, command: Command, args: list[bytes]) -> Any:
+        """Run a command of a session whose `intercept` is set, or inside a running unit."""
+        if self.closed:
+            raise EngineClosed("the engine is closed")
+        if session.intercept is not None:
+            instead = session.intercept(command, args)
+            if instead is not None:
+                return instead
+        if self.nesting:
+            return self.call(session, command, args)
+
+        def body() -> Any:
+            dirty = self.dirty
+            self.argv = args
+            command.calls += 1
+            reply = command.handler(session, args)
+            if self.after:
+                self.collect(session.db.index, args, dirty)
+            return reply
+
+        return self.run_unit(body)
+
+    # -- the unit
+        self.nesting = 0
+        self.unit_ns = 0
+        self.argv: list[bytes] | None = None
+        self.command_seq: int | None = None
+        self.frame: Frame = CLIENT_FRAME
+        self.jobs: deque[Job] = deque()
+        self.effects: list[Effect] = []
+        self.rewritten: list[list[bytes]] | None = None
+        self.unwrapped = False
+        # True when the end of a unit has work to do: sinks, or a job was queued.
+        self.after = False
+
+        # -- counters
+        self.dirty = 0
+        self.hits = self.misses = self.expired_keys = self.evicted_keys = 0
+        self.event_seq = 0
+        self.started_ns = self.clock.read()
+        self.run_id = secrets.token_hex(20)
+        self._session_ids = count(1)
+
+        # -- events
+        self.event_mask = 0
+        self.emit: Listener = _nobody
+        self._listeners: list[tuple[int, int, Listener]] = []
+        self.fired: list[Any] = []
+
+        # -- state of the server
+        self.is_loading = False
+        self.is_replica = False
+        self.active_expire = True
+        self.expire_pauses = 0
+        self.gates: list[Callable[[Session, Command, list[bytes]], None]] = []
+        self.sinks: list[Sink] = []
+        self.waited_keys: dict[tuple[int, bytes], Any] = {}
+
+        self.config = Config(databases)
+        self.databases = [Database(self, i) for i in range(databases)]
+        self.sessions: weakref.WeakValueDictionary[int, Session] = (
+            weakref.WeakValueDictionary()
+        )
+        self.pubsub = PubSub()
+        self.table = CommandTable()
+        self.cycle = ExpiryCycle(self)
+        self.clock.travel = self.cycle.travel
+        self.notifications = NotificationLog(self, _LOG_SIZE)
+        self.commands = CommandLog(_LOG_SIZE)
+        self.run = make_run(self)
+        self.config.attach(self)
+
+    # -- commands
+
+    def add_family(self, family: CommandFamily) -> None:
+        """Add a layer's own commands to the table."""
+        self.table.add(family)
+
+    def resolve(self, session: Session, args: list[bytes]) -> Command:
+        """Return the command, or raise the error for a name or a count that is wrong.
+
+        The slow way: other spellings, subcommands, and everything that ends in an error.
+        """
+        command = self.table.find(args[0])
+        if command is None:
+            raise session.refuse(None, _unknown_command(args))
+        if command.subcommands is not None:
+            command = self._resolve_subcommand(session, command, args)
+        n = len(args)
+        if n != command.arity and (command.arity > 0 or n < -command.arity):
+            session.refuse(command, "")
+            raise wrong_arity(command.name)
+        return command
+
+    def _resolve_subcommand(
+        self, session: Session, container: Command, args: list[bytes]
+    ) -> Command:
+        subcommands = container.subcommands or {}
+        if len(args) < 2:
+            if container.declared_arity == -1:
+                return subcommands[b""]
+            session.refuse(container, "")
+            raise wrong_arity(container.name)
+        command = subcommands.get(args[1]) or subcommands.get(args[1].upper())
+        if command is None:
+            given = _printable(args[1], 128)
+            raise session.refuse(
+                container,
+                f"ERR unknown subcommand '{given}'. Try {container.name.upper()} HELP.",
+            )
+        return command
+
+    def call(self, session: Session, command: Command, args: list[bytes]) -> Any:
+        """Run a command inside the unit that is under way (EXEC, a script, a trigger)."""
+        argv, self.argv = self.argv, args
+        dirty = self.dirty
+        self.nesting += 1
+        command.calls += 1
+        try:
+            return command.handler(session, args)
+        except ResponseError:
+            command.failed += 1
+            raise
+        finally:
+            self.nesting -= 1
+            self.argv = argv
+            if self.sinks:
+                self.collect(session.db.index, args, dirty)
+
+    def run_unusual(self, session: Session, command: Command, args: list[bytes]) -> Any:
+        """Run a command of a session whose `intercept` is set, or inside a running unit."""
+        if self.closed:
+            raise EngineClosed("the engine is closed")
+        if session.intercept is not None:
+            instead = session.intercept(command, args)
+            if instead is not None:
+                return instead
+        if self.nesting:
+            return self.call(session, command, args)
+        return self.run_unit(lambda: self.call(session, command, args))
+
+    # -- the unit
+
+    def run_unit(self, body: Callable[[], Any]) -> Any:
+        """Run `body` as one unit, or as part of the unit under way; the lock is held."""
+        if self.nesting:
+            return body()
+        self.nesting = 1
+        self.unit_ns = 0
+        try:
+            reply = body()
+            if self.after:
+                self.leave_unit()
+        except BaseException as error:
+            self.fail_unit(error)
+            raise
+        finally:
+            self.nesting = 0
+        return reply
+
+    def leave_unit(self) -> None:
+        """End the outermost unit: queued jobs, then one batch to the sinks."""
+        jobs = self.jobs
+        while jobs:
+            jobs.popleft()()
+        self.flush_effects()
+
+    def fail_unit(self, error: BaseException) -> None:
+        """End a unit whose command raised.
+
+        An error reply ends it as a reply would. Anything else (an interrupt, a bug) drops the
+        jobs still queued; what was already done is propagated, so replicas stay equal.
+        """
+        try:
+            if self.after and isinstance(error, ResponseError):
+                self.leave_unit()
+        finally:
+            self.jobs.clear()
+            self.fired = []
+            self.frame = CLIENT_FRAME
+            self.argv = None
+            self.flush_effects()
+
+    def queue_job(self, job: Job) -> None:
+        """Run a callable at the end of the outermost unit."""
+        self.jobs.append(job)
+        self.after = True
+
+    def now_ns(self) -> int:
+        """Return this unit's time in ns; the clock is read at its first need."""
+        ns = self.unit_ns
+        if not ns:
+            ns = self.clock.read()
+            if self.nesting:
+                self.unit_ns = ns
+        return ns
+
+    def now_ms(self) -> int:
+        """Return this unit's time in ms since the epoch."""
+        return self.now_ns() // 1_000_000
+
+    # -- propagation
+
+    def propagate_as(self, *commands: list[bytes]) -> None:
+        """Propagate these instead of the command at work; none means nothing."""
+        self.rewritten = list(commands)
+
+    def add_effect(self, db: int, args: list[bytes]) -> None:
+        """Propagate one more command before the one at work."""
+        if self.sinks:
+            self.effects.append((db, args))
+
+    def collect(self, db: int, args: list[bytes], dirty_before: int) -> None:
+        """Note what a command that ended is propagated as."""
+        rewritten = self.rewritten
+        if rewritten is not None:
+            self.rewritten = None
+            self.effects.extend((db, argv) for argv in rewritten)
+        elif self.dirty != dirty_before:
+            self.effects.append((db, args))
+
+    def flush_effects(self) -> None:
+        """Hand the unit's effects to the sinks, in MULTI/EXEC when there are several."""
+        self.rewritten = None
+        self.after = bool(self.sinks)
+        effects = self.effects
+        if not effects:
+            return
+        self.effects = []
+        if len(effects) > 1 and not self.unwrapped:
+            first, last = effects[0][0], effects[-1][0]
+            effects = [(first, [b"MULTI"]), *effects, (last, [b"EXEC"])]
+        self.unwrapped = False
+        for sink in self.sinks:
+            sink(effects)
+
+    def sinks_changed(self) -> None:
+        """Take note that `sinks` was changed."""
+        self.after = bool(self.sinks or self.jobs)
+
+    # -- events
+
+    def listen(
+        self, listener: Listener, mask: int, order: int = PUBSUB_NEXT
+    ) -> Callable[[], None]:
+        """Call `listener(db, kind, event, key)` for events of the classes in `mask`.
+
+        Returns a callable that ends it. A mask of 0 is allowed and hears nothing.
+        """
+        entry = (order, mask, listener)
+        self._listeners.append(entry)
+        self._choose_emit()
+
+        def stop() -> None:
+            if entry in self._listeners:
+                self._listeners.remove(entry)
+                self._choose_emit()
+
+        return stop
+
+    def _choose_emit(self) -> None:
+        """Pick the cheapest way to tell the listeners there are now."""
+        hearing = sorted((e for e in self._listeners if e[1]), key=lambda e: e[0])
+        self.event_mask = 0
+        for _, mask, _ in hearing:
+            self.event_mask |= mask
+        if not hearing:
+            self.emit = _nobody
+            return
+        pairs = tuple((mask, listener) for _, mask, listener in hearing)
+
+        def emit(db: Database, kind: int, event: bytes, key: bytes) -> None:
+            # The number and the list of runs are the event's own: triggers fill the list,
+            # the log keeps it. A listener may cause further events, hence the put-back.
+            self.event_seq += 1
+            outer, self.fired = self.fired, []
+            try:
+                for mask, listener in pairs:
+                    if kind & mask:
+                        listener(db, kind, event, key)
+            finally:
+                self.fired = outer
+
+        self.emit = emit
+
+    # -- sessions
+
+    def next_session_id(self) -> int:
+        """Return the id of a new session."""
+        return next(self._session_ids)
+
+    def default_user_is_open(self) -> bool:
+        """Whether a new session is authenticated from the start."""
+        return not self.config.values["requirepass"]
+
+    # -- expiry
+
+    def may_expire(self) -> bool:
+        """Whether a key found past its deadline may be deleted now."""
+        return not (self.is_replica or self.expire_pauses)
+
+    def wake_cycle(self) -> None:
+        """Make sure the expiry cycle runs, now that a key has a deadline."""
+        if not self.cycle.is_running:
+            self.cycle.start()
+
+    def key_added(self, db: Database, key: bytes) -> None:
+        """Note that a key somebody waits for was added."""
+        waiter = self.waited_keys.get((db.index, key))
+        if waiter is not None:
+            waiter.signal()
+
+    # -- the lock
+
+    def acquire_in_background(self) -> None:
+        """Take the lock on a background thread, without starving behind a busy one."""
+        self.waiters += 1
+        try:
+            self.lock.acquire()
+        finally:
+            self.waiters -= 1
+        self._handovers += 1
+
+    def give_way(self) -> None:
+        """Let one waiting background thread have the lock; called without holding it."""
+        seen = self._handovers
+        for _ in range(50):
+            if not self.waiters or self._handovers != seen:
+                return
+            time.sleep(2e-5)
+
+    # -- the end
+
+    def close(self) -> None:
+        """Stop the background thread and refuse further commands."""
+        with self.lock:
+            if self.closed:
+                return
+            self.closed = True
+            for session in list(self.sessions.values()):
+                self.pubsub.leave(session)
+                session.intercept = _closed
+        self.cycle.stop()
+
+
+def _nobody(_db: Database, _kind: int, _event: bytes, _key: bytes) -> None:
+    """Hear nothing."""
+
+
+def _closed(_command: Command, _args: list[bytes]) -> None:
+    raise EngineClosed("the engine is closed")
+
+
+def _unknown_command(args: list[bytes]) -> str:
+    name = _printable(args[0], 128)
+    shown = ""
+    for arg in args[1:]:
+        if len(shown) >= 128:
+            break
+        shown += f"'{_printable(arg, 128 - len(shown))}' "
+    return f"ERR unknown command '{name}', with args beginning with: {shown}"
+
+
+def _printable(arg: bytes, limit: int) -> str:
+    text = arg[:limit].decode("utf-8", "replace")
+    return text.replace("\r", " ").replace("\n", " ").replace("\0", " ")

@@ -1,0 +1,233 @@
+"""One numbered database: keys, values, deadlines, and who watches them.
+
+Two look-ups, as in Redis: `read` for commands that only look (it counts hits and misses and fires
+``keymiss``), `lookup` for commands that write. Both delete a key whose deadline has passed.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trignb.datatypes import copy_value
+from trignb.engine.args import wrong_type
+from trignb.engine.events import EXPIRED, GENERIC, KEYMISS, NEW
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.session import Session
+
+__all__ = ["Database"]
+
+V = TypeVar("V")
+
+# Entries of the deadline heap that may be stale before it is built anew.
+_STALE_FLOOR = 1024
+
+
+class Database:
+    """Keys of one database.
+
+    Attributes
+    ----------
+    data : dict
+        Key to value; the value itself, no wrapper.
+    expires : dict
+        Key to deadline in ms since the epoch, only for keys that have one.
+    watched : dict
+        Key to the sessions that watch it.
+    """
+
+    __slots__ = ("core", "data", "deadlines", "expires", "index", "watched")
+
+    def __init__(self, core: Core, index: int) -> None:
+        self.core = core
+        self.index = index
+        self.data: dict[bytes, Any] = {}
+        self.expires: dict[bytes, int] = {}
+        # (deadline, key) in heap order, some of them stale; `expires` has the truth.
+        self.deadlines: list[tuple[int, bytes]] = []
+        self.watched: dict[bytes, dict[Session, None]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Database {self.index}: {len(self.data)} keys>"
+
+    # -- looking up
+
+    def lookup(self, key: bytes) -> Any:
+        """Return the value a write command works on, None when there is none."""
+        value = self.data.get(key)
+        if value is None or (self.expires and self.expire_if_due(key)):
+            return None
+        return value
+
+    def read(self, key: bytes) -> Any:
+        """Return the value a read command sees; a miss is counted and fires ``keymiss``."""
+        value = self.data.get(key)
+        core = self.core
+        if value is None or (self.expires and self.expire_if_due(key)):
+            core.misses += 1
+            if core.event_mask & KEYMISS:
+                core.emit(self, KEYMISS, b"keymiss", key)
+            return None
+        core.hits += 1
+        return value
+
+    def peek(self, key: bytes) -> Any:
+        """Return the value without deleting, counting or firing anything."""
+        return None if self.is_due(key) else self.data.get(key)
+
+    def read_type(self, key: bytes, kind: type[V]) -> V | None:
+        """`read`, refusing another type."""
+        value = self.read(key)
+        if value is not None and type(value) is not kind:
+            raise wrong_type()
+        return value  # type: ignore[no-any-return]
+
+    def lookup_type(self, key: bytes, kind: type[V]) -> V | None:
+        """`lookup`, refusing another type."""
+        value = self.lookup(key)
+        if value is not None and type(value) is not kind:
+            raise wrong_type()
+        return value  # type: ignore[no-any-return]
+
+    # -- changing; every handler: mutate, then `changed` with its event
+
+    def add(self, key: bytes, value: Any) -> None:
+        """Put a key that was not there; fires ``new``."""
+        self.data[key] = value
+        core = self.core
+        if core.event_mask & NEW:
+            core.emit(self, NEW, b"new", key)
+        if core.waited_keys:
+            core.key_added(self, key)
+
+    def assign(self, key: bytes, value: Any, *, keep_ttl: bool = False) -> None:
+        """Put a value whatever was there; an expired key goes first, a deadline is dropped."""
+        if self.lookup(key) is None:
+            self.add(key, value)
+            return
+        self.data[key] = value
+        if self.expires and not keep_ttl:
+            self.expires.pop(key, None)
+        if self.core.waited_keys:
+            self.core.key_added(self, key)
+
+    def remove(self, key: bytes) -> bool:
+        """Take a key away, silently; the caller fires the event."""
+        if self.data.pop(key, None) is None:
+            return False
+        if self.expires:
+            self.expires.pop(key, None)
+        return True
+
+    def changed(self, kind: int, event: bytes, key: bytes, dirt: int = 1) -> None:
+        """Count a change, break watches, fire an event."""
+        core = self.core
+        core.dirty += dirt
+        if self.watched:
+            self.touch(key)
+        if kind & core.event_mask:
+            core.emit(self, kind, event, key)
+
+    def touch(self, key: bytes) -> None:
+        """Signal a modification to whoever watches the key."""
+        for session in self.watched.get(key, ()):
+            session.watch_broken = True
+
+    def delete(self, key: bytes) -> bool:
+        """Delete a key as DEL does, event included; tell whether there was one."""
+        if self.lookup(key) is None:
+            return False
+        self.remove(key)
+        self.changed(GENERIC, b"del", key)
+        return True
+
+    def drop_if_empty(self, key: bytes, value: Any) -> bool:
+        """Delete a container that lost its last element; fires ``del``, adds no dirt."""
+        if value:
+            return False
+        self.remove(key)
+        self.changed(GENERIC, b"del", key, 0)
+        return True
+
+    # -- deadlines
+
+    def set_deadline(self, key: bytes, at_ms: int) -> None:
+        """Give an existing key a deadline, silently."""
+        self.expires[key] = at_ms
+        heap = self.deadlines
+        heappush(heap, (at_ms, key))
+        if len(heap) > _STALE_FLOOR + 2 * len(self.expires):
+            heap[:] = [(deadline, k) for k, deadline in self.expires.items()]
+            heapify(heap)
+        self.core.wake_cycle()
+
+    def persist(self, key: bytes) -> bool:
+        """Drop a key's deadline, silently; tell whether it had one."""
+        return self.expires.pop(key, None) is not None
+
+    def is_due(self, key: bytes) -> bool:
+        """Whether the key's deadline has passed (strictly) at this unit's time."""
+        deadline = self.expires.get(key)
+        return deadline is not None and self.core.now_ms() > deadline
+
+    def expire_if_due(self, key: bytes) -> bool:
+        """Whether the key is to be seen as gone; deletes it where that is allowed."""
+        if not self.is_due(key) or self.core.is_loading:
+            return False
+        if self.core.may_expire():
+            self.expire(key)
+        return True
+
+    def expire(self, key: bytes) -> None:
+        """Delete a key because its time came: ``expired``, and DEL to replicas and AOF."""
+        self.remove(key)
+        core = self.core
+        core.expired_keys += 1
+        core.add_effect(self.index, [b"DEL", key])
+        if self.watched:
+            self.touch(key)
+        if core.event_mask & EXPIRED:
+            frame, core.frame = core.frame, core.frame.within("expire")
+            try:
+                core.emit(self, EXPIRED, b"expired", key)
+            finally:
+                core.frame = frame
+
+    def next_deadline(self) -> tuple[int, bytes] | None:
+        """Return the earliest (deadline in ms, key), or None; drops stale entries."""
+        heap, expires = self.deadlines, self.expires
+        while heap:
+            deadline, key = heap[0]
+            if expires.get(key) == deadline:
+                return heap[0]
+            heappop(heap)
+        return None
+
+    # -- the whole database
+
+    def clear(self) -> int:
+        """Drop every key, breaking watches on those there were; returns how many."""
+        for key in self.watched:
+            if key in self.data:
+                self.touch(key)
+        count = len(self.data)
+        # New dicts: the old ones are freed by whoever drops them, not under the lock.
+        self.data = {}
+        self.expires = {}
+        self.deadlines = []
+        return count
+
+    def copy_data(self) -> tuple[dict[bytes, Any], dict[bytes, int]]:
+        """Return keys and deadlines that share nothing changeable with these."""
+        return {k: copy_value(v) for k, v in self.data.items()}, dict(self.expires)
+
+    def replace_data(self, data: dict[bytes, Any], expires: dict[bytes, int]) -> None:
+        """Take other contents, breaking watches on keys there are or will be."""
+        for key in self.watched:
+            if key in self.data or key in data:
+                self.touch(key)
+        self.data, self.expires = data, expires
+        self.deadlines = [(deadline, key) for key, deadline in expires.items()]
+        heapify(self.deadlines)

@@ -1,0 +1,137 @@
+"""What happened lately: the notification log and the command log.
+
+Both are rings of plain tuples, filled only while somebody wants them; `trignb.notebook.frames` turns
+them into DataFrames. A record's fields are named by `NotificationRecord` and `CommandRecord`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trignb.datatypes import TYPE_NAMES
+from trignb.engine.events import ALL, KEYMISS, NEW
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.database import Database
+
+__all__ = [
+    "CLIENT_FRAME",
+    "CommandLog",
+    "CommandRecord",
+    "Frame",
+    "NotificationLog",
+    "NotificationRecord",
+]
+
+
+class Frame(NamedTuple):
+    """Who is at work: what commands and events are put down to.
+
+    ``origin`` is ``client``, ``function``, ``trigger``, ``script``, ``expire`` or ``evict``;
+    ``cause_seq`` the notification that led here, ``depth`` how many triggers deep.
+    """
+
+    origin: str
+    library: str | None = None
+    cause_seq: int | None = None
+    depth: int = 0
+
+    def within(self, origin: str) -> Frame:
+        """Return the frame of something that happens inside this one."""
+        return Frame(origin, self.library, self.cause_seq, self.depth)
+
+
+CLIENT_FRAME = Frame("client")
+
+
+class NotificationRecord(NamedTuple):
+    """One keyspace event.
+
+    ``kind`` is the class bit of `trignb.engine.events`; ``args`` the command at work, None
+    outside one; ``command_seq`` joins the command log; ``fired`` the trigger runs it led to,
+    each with ``library``, ``trigger`` and ``outcome`` (``pending``, ``ok``, ``failed``).
+    """
+
+    seq: int
+    time_ns: int
+    db: int
+    kind: int
+    event: bytes
+    key: bytes
+    key_type: str
+    origin: str
+    args: list[bytes] | None
+    command_seq: int | None
+    cause_seq: int | None
+    depth: int
+    fired: list[Any]
+
+
+class CommandRecord(NamedTuple):
+    """One command that ran."""
+
+    seq: int
+    time_ns: int
+    db: int
+    client: str
+    args: list[bytes]
+    reply: Any
+    error: str | None
+    elapsed_ns: int
+    in_multi: bool
+    from_library: str | None
+    n_notifications: int
+
+
+class NotificationLog:
+    """The last events, oldest first, in ``records``."""
+
+    mask = ALL | KEYMISS | NEW
+
+    def __init__(self, core: Core, size: int) -> None:
+        self.core = core
+        self.records: deque[NotificationRecord] = deque(maxlen=size)
+        self.total = 0
+
+    def on_event(self, db: Database, kind: int, event: bytes, key: bytes) -> None:
+        """Note an event; the triggers it fired stand in ``core.fired``."""
+        core = self.core
+        frame = core.frame
+        value = db.data.get(key)
+        self.records.append(
+            NotificationRecord(
+                core.event_seq,
+                core.now_ns(),
+                db.index,
+                kind,
+                event,
+                key,
+                TYPE_NAMES.get(type(value), "none"),
+                frame.origin,
+                core.argv,
+                core.command_seq,
+                frame.cause_seq,
+                frame.depth,
+                core.fired,
+            )
+        )
+        self.total += 1
+
+    def clear(self) -> None:
+        """Forget what was noted; numbers go on."""
+        self.records.clear()
+
+
+class CommandLog:
+    """The last commands, oldest first, in ``records``."""
+
+    def __init__(self, size: int) -> None:
+        self.records: deque[CommandRecord] = deque(maxlen=size)
+        self.numbers = count(1)
+
+    def clear(self) -> None:
+        """Forget what was noted; numbers go on."""
+        self.records.clear()

@@ -1,0 +1,252 @@
+"""One client's state: its database, its transaction, its subscriptions."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from trignb.engine import spec
+from trignb.engine.args import encode_args
+from trignb.errors import ResponseError
+from trignb.reply import NULL_ARRAY, QUEUED, NullArray, Reply
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.database import Database
+    from trignb.engine.spec import Command
+
+__all__ = ["Session"]
+
+# What a client in MULTI state still runs at once.
+_NOT_QUEUED = frozenset({"exec", "discard", "multi", "watch", "quit", "reset"})
+
+# What a RESP2 client that listens may still say.
+_WHILE_SUBSCRIBED = frozenset(
+    {
+        "subscribe",
+        "ssubscribe",
+        "psubscribe",
+        "unsubscribe",
+        "sunsubscribe",
+        "punsubscribe",
+        "ping",
+        "quit",
+        "reset",
+    }
+)
+
+# Push messages kept for a client that gave no `on_push` to hand them to.
+_INBOX_SIZE = 100_000
+
+
+class Session:
+    """A client of the engine.
+
+    Attributes
+    ----------
+    db : Database
+        The selected database.
+    resp : int
+        3 or 2: decides null arrays and nested pairs; see `trignb.reply.to_resp2` for the rest.
+    queue : list or None
+        Commands queued since MULTI, None outside a transaction.
+    on_push : callable or None
+        Gets every push message (a list); without it they wait in `inbox`.
+    intercept : callable or None
+        Set when anything about the session is unusual; the fast path makes this one test.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "address",
+        "authenticated",
+        "channels",
+        "closed",
+        "core",
+        "created_ns",
+        "db",
+        "id",
+        "inbox",
+        "intercept",
+        "last_command",
+        "lib_name",
+        "lib_version",
+        "local_address",
+        "name",
+        "no_evict",
+        "no_touch",
+        "null_array",
+        "on_push",
+        "patterns",
+        "queue",
+        "queue_failed",
+        "resp",
+        "shard_channels",
+        "user",
+        "watch_broken",
+        "watched",
+    )
+
+    def __init__(self, core: Core, resp: int = 3) -> None:
+        self.core = core
+        self.id = core.next_session_id()
+        self.name = b""
+        self.user = "default"
+        self.address = self.local_address = ""
+        self.lib_name = self.lib_version = b""
+        self.created_ns = core.clock.read()
+        self.last_command: Command | None = None
+        self.closed = False
+        self.no_evict = self.no_touch = False
+        self.on_push: Callable[[list[Any]], None] | None = None
+        self.inbox: deque[list[Any]] = deque(maxlen=_INBOX_SIZE)
+        # Insertion-ordered, as Redis unsubscribes in the order of subscription.
+        self.channels: dict[bytes, None] = {}
+        self.patterns: dict[bytes, None] = {}
+        self.shard_channels: dict[bytes, None] = {}
+        self.watched: list[tuple[Database, bytes, bool]] = []
+        self._start(resp)
+        core.sessions[self.id] = self
+
+    def _start(self, resp: int) -> None:
+        self.db = self.core.databases[0]
+        self.queue: list[tuple[Command, list[bytes]]] | None = None
+        self.queue_failed = False
+        self.watch_broken = False
+        self.authenticated = self.core.default_user_is_open()
+        self.intercept: Callable[[Command, list[bytes]], Reply] | None = None
+        self.set_resp(resp)
+
+    def __repr__(self) -> str:
+        state = " in MULTI" if self.queue is not None else ""
+        return f"<Session {self.id} db={self.db.index} RESP{self.resp}{state}>"
+
+    # -- what people call
+
+    def execute(self, *args: str | bytes | float) -> Reply:
+        """Run one command as this client; see `trignb.Engine.execute`."""
+        return self.core.run(self, encode_args(args))
+
+    def close(self) -> None:
+        """Leave: unwatch, unsubscribe, drop the transaction."""
+        if self.closed:
+            return
+        with self.core.lock:
+            self.closed = True
+            self.discard_transaction()
+            self.core.pubsub.leave(self)
+            self.core.sessions.pop(self.id, None)
+
+    # -- protocol
+
+    def set_resp(self, resp: int) -> None:
+        """Speak RESP2 or RESP3 from now on."""
+        self.resp = resp
+        self.null_array: NullArray | None = None if resp == 3 else NULL_ARRAY
+        self.rearm()
+
+    def push(self, message: list[Any]) -> None:
+        """Hand a push message to the client."""
+        if self.on_push is not None:
+            self.on_push(message)
+        else:
+            self.inbox.append(message)
+
+    @property
+    def subscription_count(self) -> int:
+        """Channels and patterns, as SUBSCRIBE counts them."""
+        return len(self.channels) + len(self.patterns)
+
+    # -- the gate: everything unusual sits behind one attribute
+
+    def rearm(self) -> None:
+        """Set `intercept` for the state the session is in now."""
+        unusual = (
+            self.queue is not None
+            or not self.authenticated
+            or self._is_subscriber()
+            or self.core.gates
+        )
+        self.intercept = self._gate if unusual else None
+
+    def _is_subscriber(self) -> bool:
+        return self.resp == 2 and bool(
+            self.channels or self.patterns or self.shard_channels
+        )
+
+    def _gate(self, command: Command, args: list[bytes]) -> Reply:
+        """Return None to let the command through, or the reply that stands for it."""
+        if not self.authenticated and not command.flags & spec.NO_AUTH:
+            raise self.refuse(command, "NOAUTH Authentication required.")
+        for gate in self.core.gates:
+            gate(self, command, args)
+        if self._is_subscriber() and command.name not in _WHILE_SUBSCRIBED:
+            raise self.refuse(
+                command,
+                f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / "
+                "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+            )
+        if self.queue is not None and command.name not in _NOT_QUEUED:
+            if command.flags & spec.NO_MULTI:
+                raise self.refuse(
+                    command, "ERR Command not allowed inside a transaction"
+                )
+            self.queue.append((command, args))
+            return QUEUED
+        return None
+
+    def refuse(self, command: Command | None, text: str) -> ResponseError:
+        """Return the error for a command that is not run; it fails a transaction."""
+        if command is not None:
+            command.rejected += 1
+        self.fail_transaction()
+        return ResponseError(text)
+
+    # -- transactions
+
+    def fail_transaction(self) -> None:
+        """Remember that a command could not be queued: EXEC will refuse."""
+        if self.queue is not None:
+            self.queue_failed = True
+
+    def discard_transaction(self) -> None:
+        """Forget queue and watches, as DISCARD and EXEC do."""
+        self.queue = None
+        self.queue_failed = False
+        self.unwatch()
+        self.rearm()
+
+    def watch(self, key: bytes) -> None:
+        """Watch a key of the selected database."""
+        db = self.db
+        if any(d is db and k == key for d, k, _ in self.watched):
+            return
+        self.watched.append((db, key, db.is_due(key)))
+        db.watched.setdefault(key, {})[self] = None
+
+    def unwatch(self) -> None:
+        """Forget all watches."""
+        for db, key, _ in self.watched:
+            watchers = db.watched.get(key)
+            if watchers is not None:
+                watchers.pop(self, None)
+                if not watchers:
+                    del db.watched[key]
+        self.watched.clear()
+        self.watch_broken = False
+
+    def watch_failed(self) -> bool:
+        """Whether a watched key changed, or passed its deadline since it was watched."""
+        return self.watch_broken or any(
+            not was_due and db.is_due(key) for db, key, was_due in self.watched
+        )
+
+    def reset(self) -> None:
+        """Return to the state of a new connection (RESET)."""
+        self.discard_transaction()
+        self.core.pubsub.leave(self)
+        self.name = b""
+        self.user = "default"
+        self.no_evict = self.no_touch = False
+        self._start(2)

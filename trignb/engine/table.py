@@ -1,0 +1,86 @@
+"""One engine's command table, merged from the families by name.
+
+No module registers anything by being imported: `FAMILIES` is the list, in the order of the manual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trignb.engine.commands import (
+    connection,
+    hashes,
+    introspection,
+    keys,
+    pubsub,
+    server,
+    strings,
+    transactions,
+)
+from trignb.engine.spec import (
+    CONTAINER_ARITY,
+    Command,
+    CommandFamily,
+    Facts,
+    Handler,
+    command_facts,
+)
+from trignb.errors import ResponseError
+
+__all__ = ["FAMILIES", "CommandTable"]
+
+FAMILIES = (
+    strings.family,
+    hashes.family,
+    keys.family,
+    transactions.family,
+    pubsub.family,
+    connection.family,
+    server.family,
+    introspection.family,
+)
+
+
+class CommandTable(dict[bytes, Command]):
+    """Maps names to commands: ``SET`` and ``set`` directly, other spellings by `find`."""
+
+    def __init__(self, families: Iterable[CommandFamily] = FAMILIES) -> None:
+        super().__init__()
+        self.by_name: dict[str, Command] = {}
+        for family in families:
+            self.add(family)
+
+    def add(self, family: CommandFamily) -> None:
+        """Take in a family's commands, containers before their subcommands."""
+        for name, (facts, handler) in sorted(family.handlers.items()):
+            if facts.kind == "subcommand":
+                self._add_subcommand(name, facts, handler)
+            else:
+                self._add_command(name, Command(facts, handler))
+
+    def find(self, name: bytes) -> Command | None:
+        """Return the command of this name in any spelling."""
+        return self.get(name) or self.get(name.upper())
+
+    def _add_command(self, name: str, command: Command) -> None:
+        self.by_name[name] = command
+        self[name.encode()] = self[name.upper().encode()] = command
+
+    def _add_subcommand(self, name: str, facts: Facts, handler: Handler) -> None:
+        container, _, word = name.partition(" ")
+        parent = self.by_name.get(container)
+        if parent is None:
+            parent = Command(command_facts()[container], _no_subcommand)
+            self._add_command(container, parent)
+        if parent.subcommands is None:
+            parent.subcommands = {}
+            parent.arity = CONTAINER_ARITY
+        command = Command(facts, handler)
+        parent.subcommands[word.encode()] = command
+        parent.subcommands[word.upper().encode()] = command
+        self.by_name[name] = command
+
+
+def _no_subcommand(_session: object, args: list[bytes]) -> object:
+    # Reached by nobody: a container is always resolved to one of its subcommands first.
+    raise ResponseError(f"ERR wrong number of arguments for '{args[0]!r}' command")
