@@ -18,6 +18,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.clock import Clock
+from trignb.datatypes import copy_value
 from trignb.engine.args import wrong_arity
 from trignb.engine.config import Config
 from trignb.engine.database import Database
@@ -103,6 +104,7 @@ class Core:
         self.emit: Listener = _nobody
         self._listeners: list[tuple[int, int, Listener]] = []
         self.fired: list[Any] = []
+        self._stop_notifications: Callable[[], None] | None = None
 
         # -- state of the server
         self.is_loading = False
@@ -194,7 +196,11 @@ class Core:
                 return instead
         if self.nesting:
             return self.call(session, command, args)
+        if self.commands.enabled:
+            return self._run_recorded(session, command, args)
+        return self._run_top(session, command, args)
 
+    def _run_top(self, session: Session, command: Command, args: list[bytes]) -> Any:
         def body() -> Any:
             dirty = self.dirty
             self.argv = args
@@ -205,6 +211,38 @@ class Core:
             return reply
 
         return self.run_unit(body)
+
+    def _run_recorded(
+        self, session: Session, command: Command, args: list[bytes]
+    ) -> Any:
+        """Run a command and note it in the command log."""
+        log = self.commands
+        self.command_seq = seq = log.next_seq()
+        db, events = session.db.index, self.event_seq
+        started = time.perf_counter_ns()
+        reply, failure = None, None
+        try:
+            reply = self._run_top(session, command, args)
+            return reply
+        except BaseException as error:
+            failure = str(error) or type(error).__name__
+            raise
+        finally:
+            self.command_seq = None
+            elapsed = 0 if self.clock.frozen else time.perf_counter_ns() - started
+            log.note(
+                seq=seq,
+                time_ns=self.clock.read(),
+                db=db,
+                client=session.name.decode("utf-8", "replace") or str(session.id),
+                args=args,
+                reply=reply,
+                error=failure,
+                elapsed_ns=elapsed,
+                in_multi=command.name == "exec",
+                from_library=self.frame.library,
+                n_notifications=self.event_seq - events,
+            )
 
     # -- the unit
         self.nesting = 0
@@ -469,6 +507,34 @@ class Core:
 
         self.emit = emit
 
+    # -- what happened
+
+    def record_notifications(self, size: int | None = None) -> None:
+        """Note events from now on; `size` changes how many are kept (0: none)."""
+        with self.lock:
+            log = self.notifications
+            if size is not None and size != log.records.maxlen:
+                log.records = deque(log.records, maxlen=size)
+            if self._stop_notifications is not None:
+                self._stop_notifications()
+                self._stop_notifications = None
+            if log.records.maxlen:
+                self._stop_notifications = self.listen(log.on_event, log.mask, LOG_LAST)
+
+    def record_commands(self, size: int | None = None) -> None:
+        """Note commands from now on; `size` changes how many are kept (0: none)."""
+        with self.lock:
+            log = self.commands
+            if size is not None and size != log.records.maxlen:
+                log.records = deque(log.records, maxlen=size)
+            log.enabled = bool(log.records.maxlen)
+            self.rearm_sessions()
+
+    def rearm_sessions(self) -> None:
+        """Let every session see that gates or observers have changed."""
+        for session in list(self.sessions.values()):
+            session.rearm()
+
     # -- sessions
 
     def next_session_id(self) -> int:
@@ -495,6 +561,22 @@ class Core:
         waiter = self.waited_keys.get((db.index, key))
         if waiter is not None:
             waiter.signal()
+
+    # -- contents
+
+    def restore(self, contents: list[tuple[dict[bytes, Any], dict[bytes, int]]]) -> None:
+        """Take the contents that `Database.copy_data` gave, one pair per database."""
+        if len(contents) != len(self.databases):
+            raise ValueError(
+                f"the snapshot has {len(contents)} databases, "
+                f"the engine {len(self.databases)}"
+            )
+        with self.lock:
+            for db, (data, expires) in zip(self.databases, contents, strict=True):
+                copied = {key: copy_value(value) for key, value in data.items()}
+                db.replace_data(copied, dict(expires))
+                if expires:
+                    self.wake_cycle()
 
     # -- the lock
 

@@ -126,12 +126,45 @@ class NotificationLog:
 
 
 class CommandLog:
-    """The last commands, oldest first, in ``records``."""
+    """The last commands, oldest first, in ``records``; filled while ``enabled``."""
 
     def __init__(self, size: int) -> None:
         self.records: deque[CommandRecord] = deque(maxlen=size)
-        self.numbers = count(1)
+        self.enabled = False
+        self._numbers = count(1)
+
+    def next_seq(self) -> int:
+        """Return the number of the command that starts now."""
+        return next(self._numbers)
+
+    def note(self, *, args: list[bytes], **fields: Any) -> None:
+        """Note a command that ended; secrets are masked as redis-cli's history does."""
+        self.records.append(CommandRecord(args=mask_secrets(args), **fields))
 
     def clear(self) -> None:
         """Forget what was noted; numbers go on."""
         self.records.clear()
+
+
+def mask_secrets(args: list[bytes]) -> list[bytes]:
+    """Return the arguments with passwords replaced by ``(redacted)``."""
+    name = args[0].upper()
+    if name == b"AUTH":
+        return [args[0], *[_REDACTED] * (len(args) - 1)]
+    if name == b"HELLO":
+        upper = [arg.upper() for arg in args]
+        if b"AUTH" in upper:
+            at = upper.index(b"AUTH")
+            return args[: at + 1] + [_REDACTED] * len(args[at + 1 : at + 3]) + args[at + 3 :]
+    if name == b"ACL" and args[1:2] and args[1].upper() == b"SETUSER":
+        return args[:3] + [_REDACTED if a[:1] in b"><#!" else a for a in args[3:]]
+    if name == b"CONFIG" and args[1:2] and args[1].upper() == b"SET":
+        hidden = (b"requirepass", b"masterauth", b"masteruser")
+        return [
+            _REDACTED if i > 2 and args[i - 1].lower() in hidden else arg
+            for i, arg in enumerate(args)
+        ]
+    return args
+
+
+_REDACTED = b"(redacted)"

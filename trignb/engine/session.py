@@ -167,6 +167,7 @@ class Session:
             or not self.authenticated
             or self._is_subscriber()
             or self.core.gates
+            or self.core.commands.enabled
         )
         self.intercept = self._gate if unusual else None
 

@@ -1,0 +1,272 @@
+"""The one class people hold.
+
+`Engine` puts the layers together: the keyspace, the functions, and (imported when first asked for) the
+DataFrames and the redis-py client.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from trignb.clock import Clock
+from trignb.engine.core import Core
+from trignb.engine.dispatch import make_execute
+from trignb.engine.session import Session
+from trignb.functions.registry import Registry
+from trignb.reply import Reply
+
+if TYPE_CHECKING:
+    import redis
+    from pandas import DataFrame
+
+    from trignb.functions.library import Library
+
+__all__ = ["Engine", "Snapshot"]
+
+
+class Snapshot:
+    """The contents of an engine at one moment; give it to `Engine.restore`.
+
+    ``keys`` is the number of keys over all databases.
+    """
+
+    def __init__(self, contents: list[Any]) -> None:
+        self.contents = contents
+        self.keys = sum(len(data) for data, _ in contents)
+
+    def __repr__(self) -> str:
+        return f"<Snapshot of {self.keys} keys>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Snapshot):
+            return NotImplemented
+        return self.contents == other.contents
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Engine:
+    """A Redis-compatible keyspace in this process, with triggers and functions.
+
+    Parameters
+    ----------
+    clock : Clock, optional
+        The engine's clock; the system's time when absent.
+    databases : int
+        How many databases there are.
+    log_size : int, optional
+        How many notifications to keep. Without it the log starts with the first library
+        or the first call of `notifications`, and keeps 10,000; 0 keeps none.
+    **config
+        Redis parameters and the functions' own (``redisgears_2.…``), as CONFIG SET takes
+        them; ``_`` in a name stands for ``-``.
+
+    Raises
+    ------
+    ResponseError
+        When a parameter is unknown or its value is out of range.
+
+    Examples
+    --------
+    >>> with Engine() as engine:
+    ...     engine.execute("SET", "greeting", "hello")
+    ...     engine.execute("GET", "greeting")
+    'OK'
+    b'hello'
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        databases: int = 16,
+        log_size: int | None = None,
+        **config: str | int | float | bool,
+    ) -> None:
+        self.core = core = Core(clock, databases)
+        self.clock: Clock = core.clock
+        self._threads = threading.local()
+        # An instance attribute shadows the documented method: see `engine/dispatch.py`.
+        self.execute = make_execute(core, self._threads, self.session)  # type: ignore[method-assign,arg-type]
+        self.library_registry = Registry(core)
+        if log_size is not None:
+            core.record_notifications(log_size)
+        if config:
+            core.config.set_initial(config)
+
+    # -- commands
+
+    def execute(self, *args: str | bytes | float) -> Reply:
+        """Run one command and return its reply.
+
+        Each thread is a client of its own: SELECT, MULTI and WATCH of one thread do not
+        concern another.
+
+        Parameters
+        ----------
+        *args : str, bytes, int or float
+            Name and arguments; ``str`` is sent as UTF-8.
+
+        Returns
+        -------
+        bytes, int, float, bool, None, list, dict, set or Status
+            The reply as RESP3 types it.
+
+        Raises
+        ------
+        ResponseError
+            The error reply, Redis's text word for word.
+        TypeError
+            When an argument is of another type.
+        """
+        raise AssertionError("replaced by make_execute in __init__")
+
+    def session(self, resp: int = 3, name: str = "") -> Session:
+        """Return a new client of the engine, with `.execute(*args)` of its own.
+
+        ``resp`` is 3 or 2, the protocol its replies are shaped for.
+        """
+        session = Session(self.core, resp)
+        session.name = name.encode()
+        return session
+
+    def client(self, **kwargs: Any) -> redis.Redis:
+        """Return a `redis.Redis` of redis-py whose connection is this engine.
+
+        Keyword arguments are those of `redis.Redis` that make sense without a network:
+        ``decode_responses``, ``encoding``, ``db``, ``protocol``, ``client_name`` …
+        """
+        from trignb.client import engine_client
+
+        return engine_client(self, **kwargs)
+
+    # -- libraries
+
+    def load(
+        self,
+        code: str,
+        replace: bool = False,
+        config: Mapping[str, Any] | str | None = None,
+    ) -> Library:
+        """Load a library (TFUNCTION LOAD) and return what it registered.
+
+        Parameters
+        ----------
+        code : str
+            The source, prologue included.
+        replace : bool
+            Whether a library of this name may be replaced.
+        config : dict or str, optional
+            What the library sees as ``redis.config``, a dict or JSON text.
+
+        Raises
+        ------
+        JavaScriptError
+            When the code does not compile or does not run; nothing is changed then.
+        ResponseError
+            For every other reason Redis gives.
+        """
+        return self.library_registry.load_from_python(code, replace, config)
+
+    def call(
+        self,
+        function: str,
+        keys: Iterable[str | bytes] = (),
+        args: Iterable[str | bytes | float] = (),
+    ) -> Reply:
+        """Call ``library.function`` (TFCALL) with keys and arguments."""
+        keys = list(keys)
+        return self.execute("TFCALL", function, len(keys), *keys, *args)
+
+    # -- what happened, as DataFrames
+
+    def triggers(self) -> DataFrame:
+        """Return one row per keyspace trigger: its counters, times and last error."""
+        from trignb.notebook import frames
+
+        return frames.triggers(self)
+
+    def functions(self) -> DataFrame:
+        """Return one row per registered function and trigger."""
+        from trignb.notebook import frames
+
+        return frames.functions(self)
+
+    def libraries(self) -> DataFrame:
+        """Return one row per library."""
+        from trignb.notebook import frames
+
+        return frames.libraries(self)
+
+    def notifications(self) -> DataFrame:
+        """Return the keyspace events noted so far, oldest first.
+
+        The log starts with the first library, or with this call: it costs a quarter of a
+        microsecond per event.
+        """
+        from trignb.notebook import frames
+
+        self.core.record_notifications()
+        return frames.notifications(self)
+
+    def commands(self) -> DataFrame:
+        """Return the commands noted so far, oldest first; noting starts with this call."""
+        from trignb.notebook import frames
+
+        self.core.record_commands()
+        return frames.commands(self)
+
+    # -- state
+
+    def snapshot(self) -> Snapshot:
+        """Return the contents of all databases: keys, values and deadlines."""
+        with self.core.lock:
+            return Snapshot([db.copy_data() for db in self.core.databases])
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Bring the contents of all databases back; fires no events.
+
+        A snapshot can be restored any number of times. Libraries stay as they are.
+
+        Raises
+        ------
+        ValueError
+            When the snapshot comes from an engine with another number of databases.
+        """
+        self.core.restore(snapshot.contents)
+
+    def reset(self, *, keep_libraries: bool = False) -> None:
+        """Drop all keys, logs and counters, and all libraries unless they are to be kept."""
+        with self.core.lock:
+            for db in self.core.databases:
+                db.clear()
+            if keep_libraries:
+                self.library_registry.reset_statistics()
+            else:
+                self.library_registry.clear()
+            self.core.notifications.clear()
+            self.core.commands.clear()
+
+    def close(self) -> None:
+        """Stop the engine and its JavaScript; later commands raise `EngineClosed`."""
+        self.library_registry.close()
+        self.core.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        keys = sum(len(db.data) for db in self.core.databases)
+        libraries = len(self.library_registry.libraries)
+        state = "closed" if self.core.closed else f"{keys} keys, {libraries} libraries"
+        return f"<trignb.Engine {state}>"

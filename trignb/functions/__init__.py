@@ -1,0 +1,1 @@
+"""Libraries, what they register, and the commands that load and call them."""
