@@ -132,7 +132,8 @@ def read_table() -> list[Row]:
 
 
 def _make_row(line: int, cells: list[str]) -> Row:
-    command, setup, invocation, *rest = cells
+    # A line break inside a script is written as two characters.
+    command, setup, invocation, *rest = (cell.replace("\\n", "\n") for cell in cells)
     return Row(line, command, _split(setup), _split(invocation), *rest)
 
 
@@ -271,7 +272,8 @@ def show_events(events: Iterable[Event]) -> str:
 
 
 def _show_event(event: Event) -> str:
-    text = f"{escape(event.name)} {escape(event.key)}"
+    key = escape(event.key) or '""'
+    text = f"{escape(event.name)} {key}"
     return text if event.db == 0 else f"{text} @db{event.db}"
 
 

@@ -1,0 +1,143 @@
+"""Every observed row of the event table, on our engine and on a real server.
+
+The table was observed on Redis 7.2.6. What it says of reply, events, their order, database
+and class, of the dirty counter and of propagation holds for the engine, row by row.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+from oracle.exclusions import FIELDS, Exclusion, exclusions_of, read_exclusions
+from oracle.runners import EngineRunner, OracleRunner
+from oracle.table import Outcome, Row, RowRun, read_table
+
+import trignb
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+
+ROWS = read_table()
+# What the harness itself understands, see `EngineRunner.execute`.
+HARNESS_COMMANDS = {"debug"}
+
+
+@cache
+def implemented_commands() -> frozenset[str]:
+    """Ask an engine which of the table's commands it has."""
+    names = {name for row in ROWS for name in row.command_names}
+    with trignb.Engine() as engine:
+        known = engine.execute("COMMAND", "COUNT")
+        infos = {name: engine.execute("COMMAND", "INFO", name)[0] for name in names}
+    assert known > 0
+    return frozenset(name for name, info in infos.items() if info is not None)
+
+
+def missing_commands(row: Row) -> list[str]:
+    """Commands of a row that the engine does not have."""
+    known = implemented_commands() | HARNESS_COMMANDS
+    return sorted({name for name in row.command_names if name not in known})
+
+
+def is_about_missing(row: Row) -> bool:
+    """Whether a row needs a command that is not there; an unknown one may be its point."""
+    return bool(missing_commands(row)) and "nosuch" not in row.command_names
+
+
+RUN_HERE = [row for row in ROWS if not is_about_missing(row)]
+
+
+def disagreements(row: Row, outcome: Outcome, let_off: list[Exclusion]) -> list[str]:
+    """Return what differs, in lines for the report."""
+    skipped = {field for exclusion in let_off for field in exclusion.fields}
+    lines = []
+    for field in FIELDS:
+        expected, got = getattr(row, field), getattr(outcome, field)
+        if field not in skipped and expected != got:
+            lines += [f"{field}: table {expected}", f"{' ' * len(field)}  here  {got}"]
+    return lines
+
+
+def check(row: Row, outcome: Outcome, let_off: list[Exclusion]) -> None:
+    """Fail with the row's story when it disagrees."""
+    lines = disagreements(row, outcome, let_off)
+    if lines:
+        head = f"{' ; '.join(row.setup) or '-'} => {' ; '.join(row.steps)}"
+        pytest.fail("\n".join([head, row.condition, *lines]), pytrace=False)
+
+
+@pytest.fixture
+def engine_runner() -> Iterator[EngineRunner]:
+    """A fresh engine for each row."""
+    runner = EngineRunner()
+    yield runner
+    runner.close()
+
+
+@pytest.mark.parametrize("row", RUN_HERE, ids=lambda row: row.id)
+def test_engine_does_what_the_table_says(
+    row: Row, engine_runner: EngineRunner, counts: Counter[str]
+) -> None:
+    let_off = exclusions_of(row, "engine")
+    if any(not exclusion.fields for exclusion in let_off):
+        counts[f"rows not run on the engine: {let_off[0].reason}"] += 1
+        return
+    check(row, RowRun(engine_runner).run(row), let_off)
+    counts["rows of the event table run on the engine, all agree"] += 1
+    for exclusion in let_off:
+        fields = ", ".join(exclusion.fields)
+        counts[f"… of these without {fields}: {exclusion.reason}"] += 1
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("row", RUN_HERE, ids=lambda row: row.id)
+def test_oracle_does_what_the_table_says(
+    row: Row, oracle_runner: OracleRunner, counts: Counter[str]
+) -> None:
+    let_off = exclusions_of(row, "oracle")
+    if any(not exclusion.fields for exclusion in let_off):
+        counts[f"rows not run on redis-server: {let_off[0].reason}"] += 1
+        return
+    oracle_runner.reset()
+    outcome = RowRun(oracle_runner).run(row)
+    # A subscriber is not told the class; test_engine… compares it.
+    outcome.classes = row.classes
+    check(row, outcome, let_off)
+    counts["rows of the event table run on redis-server, all agree"] += 1
+    for exclusion in let_off:
+        fields = ", ".join(exclusion.fields)
+        counts[f"… of these without {fields}: {exclusion.reason}"] += 1
+
+
+def test_rows_left_for_later_are_counted(counts: Counter[str]) -> None:
+    for row in ROWS:
+        missing = missing_commands(row)
+        if is_about_missing(row):
+            counts[f"rows left: need {missing[0].upper()}"] += 1
+    assert len(RUN_HERE) + sum(map(is_about_missing, ROWS)) == len(ROWS)
+
+
+def test_every_exclusion_speaks_of_a_row_that_is_run() -> None:
+    for exclusion in read_exclusions():
+        assert set(exclusion.fields) <= set(FIELDS)
+        assert any(map(exclusion.matches, RUN_HERE)), exclusion
+
+
+def test_no_exclusion_for_the_engine_is_stale() -> None:
+    for exclusion in read_exclusions():
+        if exclusion.side == "engine" and exclusion.fields:
+            rows = [row for row in RUN_HERE if exclusion.matches(row)]
+            assert any(differs_there(row, exclusion) for row in rows), exclusion
+
+
+def differs_there(row: Row, exclusion: Exclusion) -> bool:
+    """Whether a column that an exclusion lets off is different indeed."""
+    runner = EngineRunner()
+    outcome = RowRun(runner).run(row)
+    runner.close()
+    return any(
+        getattr(row, field) != getattr(outcome, field) for field in exclusion.fields
+    )
