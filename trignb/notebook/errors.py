@@ -7,15 +7,18 @@ appears.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from trignb.errors import JavaScriptError, ResponseError, TrignbError
 
-__all__ = ["JSError", "RedisError", "UsageError", "nearest", "suggestion"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["JSError", "RedisError", "ShortError", "UsageError", "nearest", "suggestion"]
 
 
-class _Short(TrignbError):
+class ShortError(TrignbError):
     """An exception that says itself in its own words, then gives at most one hint.
 
     Attributes
@@ -47,7 +50,7 @@ class _Short(TrignbError):
         return shown
 
 
-class UsageError(_Short):
+class UsageError(ShortError):
     """A magic was written in a way it does not understand."""
 
     @classmethod
@@ -61,7 +64,7 @@ class UsageError(_Short):
         return error
 
 
-class RedisError(_Short, ResponseError):
+class RedisError(ShortError, ResponseError):
     """An error reply; ``str(error)`` is the server's text, unchanged."""
 
     def __init__(self, message: str, hint: str = "") -> None:

@@ -1,7 +1,7 @@
-"""Replies as redis-cli prints them, byte for byte.
+r"""Replies as redis-cli prints them, byte for byte.
 
 `render` gives the bytes redis-cli would write (without the last line feed), `show` the same
-for people: what is not UTF-8 appears as ``\\xHH``. Where redis-cli leaves the order open (a
+for people: what is not UTF-8 appears as ``\xHH``. Where redis-cli leaves the order open (a
 RESP3 set) ours is sorted, so that a notebook's output does not depend on the hash seed.
 
 Source: observed on redis-cli 7.0; a test compares the two.
@@ -9,19 +9,20 @@ Source: observed on redis-cli 7.0; a test compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from trignb.errors import ResponseError
 from trignb.reply import (
     BigNumber,
     NullArray,
     Reply,
-    Status,
     Verbatim,
     format_double,
     to_resp2,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "MODES",
@@ -302,7 +303,7 @@ def _json(value: Reply) -> bytes:
 
 
 def _json_key(key: Reply) -> bytes:
-    """A key of an object is a string, whatever it was."""
+    """Return the key of an object, which is a string whatever it was."""
     text = _json(key)
     return text if text.startswith(b'"') else _json_string(text)
 

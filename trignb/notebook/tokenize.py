@@ -1,8 +1,8 @@
-"""Splitting command lines as redis-cli splits them.
+r"""Splitting command lines as redis-cli splits them.
 
-Between blanks stand words. A double quote opens a part in which ``\\n \\r \\t \\b \\a`` and
-``\\xHH`` are escapes and any other backslashed character is itself; a single quote opens a
-part in which only ``\\'`` is one. A closing quote ends the word, so a blank or the end of
+Between blanks stand words. A double quote opens a part in which ``\n \r \t \b \a`` and
+``\xHH`` are escapes and any other backslashed character is itself; a single quote opens a
+part in which only ``\'`` is one. A closing quote ends the word, so a blank or the end of
 the line must follow. redis-cli answers a fault with ``Invalid argument(s)``; we say which
 and where.
 
@@ -250,7 +250,7 @@ class _Scanner:
         return _encode(self.text[start : self.at])
 
     def _expect_end(self) -> None:
-        """A closing quote ends its word."""
+        """Refuse what follows a closing quote, which ends its word."""
         following = self.text[self.at : self.at + 1]
         if not following or following in " \t\n\v\f\r":
             return
