@@ -259,9 +259,9 @@ def _aggregate(value: Reply, prefix: bytes, *, utf8: bool) -> bytes:
 
 
 def _map_value(value: Reply, prefix: bytes, *, utf8: bool) -> bytes:
-    """Return a value behind ``=>``; one of several elements begins a line of its own."""
+    """Return a value behind ``=>``; one of several lines begins its own line."""
     text = _standard(value, prefix, utf8=utf8)
-    if _is_aggregate(value) and len(value) > 1:
+    if _is_aggregate(value) and b"\n" in text:
         return b"\n" + prefix + text
     return text
 
