@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trignb.clock import Clock
 from trignb.datatypes import copy_value
 from trignb.engine.args import wrong_arity
+from trignb.engine.blocking import Blocked, Blocking
 from trignb.engine.config import Config
 from trignb.engine.database import Database
 from trignb.engine.dispatch import make_run
@@ -113,7 +114,6 @@ class Core:
         self.expire_pauses = 0
         self.gates: list[Callable[[Session, Command, list[bytes]], None]] = []
         self.sinks: list[Sink] = []
-        self.waited_keys: dict[tuple[int, bytes], Any] = {}
 
         self.config = Config(databases)
         self.databases = [Database(self, i) for i in range(databases)]
@@ -121,6 +121,9 @@ class Core:
             weakref.WeakValueDictionary()
         )
         self.pubsub = PubSub()
+        self.blocking = Blocking(self)
+        # The queues of blocked commands; empty, it costs a write one test.
+        self.waited_keys = self.blocking.queues
         self.table = CommandTable()
         self.cycle = ExpiryCycle(self)
         self.clock.travel = self.cycle.travel
@@ -264,20 +267,27 @@ class Core:
         return reply
 
     def leave_unit(self) -> None:
-        """End the outermost unit: queued jobs, then one batch to the sinks."""
+        """End the outermost unit: queued jobs, one batch to the sinks, then who waited."""
+        if self.jobs:
+            self.run_jobs()
+        self.flush_effects()
+        if self.blocking.ready:
+            self.blocking.serve_ready()
+
+    def run_jobs(self) -> None:
+        """Run the queued jobs, and those they queue, first in, first out."""
         jobs = self.jobs
         while jobs:
             jobs.popleft()()
-        self.flush_effects()
 
     def fail_unit(self, error: BaseException) -> None:
         """End a unit whose command raised.
 
-        An error reply ends it as a reply would. Anything else (an interrupt, a bug) drops the
+        An error reply ends it as a reply would, and so does going to wait. Anything else (an interrupt, a bug) drops the
         jobs still queued; what was already done is propagated, so replicas stay equal.
         """
         try:
-            if self.after and isinstance(error, ResponseError):
+            if self.after and isinstance(error, (ResponseError, Blocked)):
                 self.leave_unit()
         finally:
             self.jobs.clear()
@@ -437,12 +447,6 @@ class Core:
         if not self.cycle.is_running:
             self.cycle.start()
 
-    def key_added(self, db: Database, key: bytes) -> None:
-        """Note that a key somebody waits for was added."""
-        waiter = self.waited_keys.get((db.index, key))
-        if waiter is not None:
-            waiter.signal()
-
     # -- contents
 
     def restore(self, contents: list[tuple[dict[bytes, Any], dict[bytes, int]]]) -> None:
@@ -489,6 +493,7 @@ class Core:
             for session in list(self.sessions.values()):
                 self.pubsub.leave(session)
                 session.intercept = _closed
+        self.blocking.close()
         self.cycle.stop()
 
 

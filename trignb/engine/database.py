@@ -100,7 +100,7 @@ class Database:
         if core.event_mask & NEW:
             core.emit(self, NEW, b"new", key)
         if core.waited_keys:
-            core.key_added(self, key)
+            core.blocking.signal(self, key)
 
     def assign(self, key: bytes, value: Any, *, keep_ttl: bool = False) -> None:
         """Put a value whatever was there; an expired key goes first, a deadline is dropped."""
@@ -111,7 +111,7 @@ class Database:
         if self.expires and not keep_ttl:
             self.expires.pop(key, None)
         if self.core.waited_keys:
-            self.core.key_added(self, key)
+            self.core.blocking.signal(self, key)
 
     def remove(self, key: bytes) -> bool:
         """Take a key away, silently; the caller fires the event."""
@@ -119,6 +119,8 @@ class Database:
             return False
         if self.expires:
             self.expires.pop(key, None)
+        if self.core.waited_keys:
+            self.core.blocking.signal(self, key)
         return True
 
     def changed(self, kind: int, event: bytes, key: bytes, dirt: int = 1) -> None:
@@ -212,6 +214,8 @@ class Database:
         for key in self.watched:
             if key in self.data:
                 self.touch(key)
+        if self.core.waited_keys:
+            self.core.blocking.signal_all(self)
         count = len(self.data)
         # New dicts: the old ones are freed by whoever drops them, not under the lock.
         self.data = {}
@@ -228,6 +232,8 @@ class Database:
         for key in self.watched:
             if key in self.data or key in data:
                 self.touch(key)
+        if self.core.waited_keys:
+            self.core.blocking.signal_all(self)
         self.data, self.expires = data, expires
         self.deadlines = [(deadline, key) for key, deadline in expires.items()]
         heapify(self.deadlines)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trignb.engine.args import encode_args
+from trignb.engine.blocking import Blocked
 from trignb.errors import ResponseError
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def make_run(core: Core) -> Callable[[Session, list[bytes]], Any]:
                     core.leave_unit()
                 core.nesting = 0
             release()
+        except Blocked as blocked:
+            _abandon(core, depth, command, blocked)
+            return core.blocking.wait(blocked.waiter)
         except BaseException as error:
             _abandon(core, depth, command, error)
             raise
@@ -117,6 +121,9 @@ def make_execute(
                     core.leave_unit()
                 core.nesting = 0
             release()
+        except Blocked as blocked:
+            _abandon(core, depth, command, blocked)
+            return core.blocking.wait(blocked.waiter)
         except BaseException as error:
             _abandon(core, depth, command, error)
             raise

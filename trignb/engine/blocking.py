@@ -1,0 +1,267 @@
+"""Commands that wait for a key: who waits for what, in which order they are served.
+
+A handler hands an `attempt` to `Blocking.serve`. When it finds nothing and may block, the command ends as
+`Blocked`; the unit closes, the lock is released, and the calling thread sleeps on its `Waiter`. A later unit that
+touches one of the keys ends by trying the waiters again, first come first served, each try a unit
+of its own (keyspace semantics, section 8).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from trignb.engine.args import to_float
+from trignb.errors import EngineClosed, ResponseError
+from trignb.reply import Reply
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.database import Database
+    from trignb.engine.session import Session
+
+__all__ = ["NOTHING", "Blocked", "Blocking", "Waiter", "to_timeout"]
+
+Place = tuple[int, bytes]
+
+
+class _Nothing:
+    """What an attempt answers when there is nothing to serve yet."""
+
+    def __repr__(self) -> str:
+        return "NOTHING"
+
+
+NOTHING: Final = _Nothing()
+
+# Threads sleep in slices, so that an interrupt is seen soon on every platform.
+_SLICE_S = 0.2
+
+
+class Blocked(Exception):
+    """Raised through a handler that has to wait; caught where the lock is released."""
+
+    def __init__(self, waiter: Waiter) -> None:
+        super().__init__()
+        self.waiter = waiter
+
+
+class Waiter:
+    """One blocked command.
+
+    ``kind`` is the type a key must hold for a retry, None to be retried whatever
+    happened to the key (XREADGROUP, which has to hear of a deleted stream).
+    """
+
+    __slots__ = (
+        "_done",
+        "args",
+        "attempt",
+        "empty",
+        "error",
+        "kind",
+        "on_done",
+        "places",
+        "reply",
+        "session",
+        "timeout_s",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        args: list[bytes],
+        places: list[Place],
+        attempt: Callable[[], Reply],
+        timeout_s: float,
+        empty: Reply,
+        kind: type | None,
+    ) -> None:
+        self.session = session
+        self.args = args
+        self.places = places
+        self.attempt = attempt
+        self.timeout_s = timeout_s
+        self.empty = empty
+        self.kind = kind
+        self.reply: Reply = None
+        self.error: Exception | None = None
+        self.on_done: Callable[[Waiter], None] | None = None
+        self._done = threading.Event()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the command has its reply."""
+        return self._done.is_set()
+
+    def finish(self, reply: Reply, error: Exception | None = None) -> None:
+        """Give the command its reply or its error."""
+        self.reply, self.error = reply, error
+        self._done.set()
+        if self.on_done is not None:
+            self.on_done(self)
+
+    def sleep(self) -> None:
+        """Sleep until served or until the time is up (real time, whatever the clock)."""
+        if not self.timeout_s:
+            while not self._done.wait(_SLICE_S):
+                pass
+            return
+        self._done.wait(self.timeout_s)
+
+
+class Blocking:
+    """All blocked commands of an engine."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.queues: dict[Place, dict[Waiter, None]] = {}
+        self.ready: dict[Place, None] = {}
+        self.sessions: dict[int, Waiter] = {}
+
+    # -- from a handler
+
+    def serve(
+        self,
+        session: Session,
+        keys: Sequence[bytes],
+        timeout_s: float,
+        attempt: Callable[[], Reply],
+        *,
+        empty: Reply,
+        kind: type | None,
+    ) -> Reply:
+        """Return what `attempt` finds, or wait for one of the keys.
+
+        ``attempt`` returns `NOTHING` when there is nothing; it must leave everything as
+        it was then. Inside MULTI, a script or a library the reply is `empty` at once.
+        """
+        reply = attempt()
+        if reply is not NOTHING:
+            return reply
+        if self.core.nesting > 1:
+            return empty
+        index = session.db.index
+        waiter = Waiter(
+            session,
+            self.core.argv or [],
+            [(index, key) for key in dict.fromkeys(keys)],
+            attempt,
+            timeout_s,
+            empty,
+            kind,
+        )
+        for place in waiter.places:
+            self.queues.setdefault(place, {})[waiter] = None
+        self.sessions[session.id] = waiter
+        raise Blocked(waiter)
+
+    # -- from the keyspace
+
+    def signal(self, db: Database, key: bytes) -> None:
+        """Note that something happened to a key; its waiters are tried after the unit."""
+        place = (db.index, key)
+        if place in self.queues:
+            self.ready[place] = None
+            self.core.after = True
+
+    def signal_all(self, db: Database) -> None:
+        """Note that a whole database changed (FLUSHDB, SWAPDB, a restored snapshot)."""
+        for index, key in list(self.queues):
+            if index == db.index:
+                self.signal(db, key)
+
+    def serve_ready(self) -> None:
+        """Try the waiters of the keys that were signalled; called at the end of a unit."""
+        while self.ready:
+            place = next(iter(self.ready))
+            del self.ready[place]
+            index, key = place
+            data = self.core.databases[index].data
+            for waiter in list(self.queues.get(place, ())):
+                value = data.get(key)
+                if waiter.kind is None or type(value) is waiter.kind:
+                    self._retry(waiter)
+
+    def _retry(self, waiter: Waiter) -> None:
+        core, session = self.core, waiter.session
+        outer, core.argv = core.argv, waiter.args
+        core.unit_ns = 0
+        dirty = core.dirty
+        reply: Reply = None
+        error: ResponseError | None = None
+        try:
+            reply = waiter.attempt()
+        except ResponseError as raised:
+            error = raised.with_traceback(None)
+        finally:
+            core.argv = outer
+            if core.sinks:
+                core.collect(session.db.index, waiter.args, dirty)
+            core.run_jobs()
+            core.flush_effects()
+        if error is not None or reply is not NOTHING:
+            self.forget(waiter)
+            waiter.finish(reply, error)
+
+    # -- for the waiting thread
+
+    def wait(self, waiter: Waiter) -> Reply:
+        """Sleep until the command has its reply; the lock is not held."""
+        try:
+            waiter.sleep()
+        except BaseException:
+            # An interrupt: nobody may serve a client that went away.
+            with self.core.lock:
+                self.forget(waiter)
+            raise
+        if not waiter.is_done:
+            with self.core.lock:
+                self.forget(waiter)
+        if waiter.error is not None:
+            raise waiter.error
+        return waiter.reply if waiter.is_done else waiter.empty
+
+    def forget(self, waiter: Waiter) -> None:
+        """Take a waiter off all queues."""
+        for place in waiter.places:
+            queue = self.queues.get(place)
+            if queue is not None:
+                queue.pop(waiter, None)
+                if not queue:
+                    del self.queues[place]
+        if self.sessions.get(waiter.session.id) is waiter:
+            del self.sessions[waiter.session.id]
+
+    def unblock(self, session_id: int, *, with_error: bool) -> bool:
+        """End a client's wait (CLIENT UNBLOCK); tell whether it was blocked."""
+        waiter = self.sessions.get(session_id)
+        if waiter is None:
+            return False
+        self.forget(waiter)
+        error = None
+        if with_error:
+            error = ResponseError("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+        waiter.finish(waiter.empty, error)
+        return True
+
+    def close(self) -> None:
+        """End every wait because the engine is closed."""
+        for waiter in list(self.sessions.values()):
+            self.forget(waiter)
+            waiter.finish(None, EngineClosed("the engine is closed"))
+
+
+def to_timeout(text: bytes, *, unit: float = 1.0) -> float:
+    """Return a blocking command's timeout in seconds, 0 for ever.
+
+    ``unit`` is the length of the argument's unit in seconds.
+    """
+    value = to_float(text, "ERR timeout is not a float or out of range") * unit
+    if math.isinf(value) or value > (1 << 63) / 1000:
+        raise ResponseError("ERR timeout is out of range")
+    if value < 0:
+        raise ResponseError("ERR timeout is negative")
+    return value
