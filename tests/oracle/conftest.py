@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+
 from oracle.runners import OracleRunner
 from oracle.server import RedisServer, find_redis_server
 

@@ -10,11 +10,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+
+import trignb
 from oracle.exclusions import FIELDS, Exclusion, exclusions_of, read_exclusions
 from oracle.runners import EngineRunner, OracleRunner
 from oracle.table import Outcome, Row, RowRun, read_table
-
-import trignb
 
 if TYPE_CHECKING:
     from collections import Counter

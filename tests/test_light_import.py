@@ -1,0 +1,46 @@
+"""``import trignb`` stays quick: what is heavy is imported when it is first used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("pandas", "numpy", "IPython", "ipywidgets", "py_mini_racer", "lupa", "redis")
+
+SCRIPT = """
+import sys
+import {module}
+print(*[name for name in {heavy!r} if name in sys.modules])
+"""
+
+
+def heavy_after(module: str) -> str:
+    """Return what importing a module brought into a fresh interpreter."""
+    script = SCRIPT.format(module=module, heavy=HEAVY)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+@pytest.mark.parametrize("module", ["trignb", "trignb.pytest_plugin", "trignb.cli"])
+def test_import_brings_nothing_heavy(module: str) -> None:
+    assert heavy_after(module) == ""
+
+
+def test_the_check_can_see_something_heavy() -> None:
+    assert heavy_after("redis") == "redis"
+
+
+def test_engine_without_libraries_starts_no_javascript() -> None:
+    script = "import trignb; e = trignb.Engine(); e.execute('SET', 'k', 'v'); e.close()"
+    check = "; import sys; print('py_mini_racer' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", script + check],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == "False"

@@ -1,0 +1,92 @@
+"""The names people may rely on, and that they are documented."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import trignb
+import trignb.errors
+
+ROOT = Path(__file__).parents[1]
+
+PUBLIC = {
+    "BigNumber",
+    "Clock",
+    "Engine",
+    "EngineClosed",
+    "JavaScriptError",
+    "ResponseError",
+    "Session",
+    "Snapshot",
+    "Status",
+    "TrignbError",
+    "Verbatim",
+    "__version__",
+}
+
+ENGINE = {
+    "call",
+    "client",
+    "clock",
+    "close",
+    "commands",
+    "execute",
+    "functions",
+    "libraries",
+    "load",
+    "notifications",
+    "reset",
+    "restore",
+    "session",
+    "snapshot",
+    "triggers",
+}
+
+
+def test_public_names_are_the_documented_ones() -> None:
+    assert set(trignb.__all__) == PUBLIC
+    assert all(hasattr(trignb, name) for name in PUBLIC)
+
+
+def test_names_are_in_order() -> None:
+    assert list(trignb.__all__) == sorted(trignb.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC - {"__version__"}))
+def test_public_class_has_a_docstring(name: str) -> None:
+    assert inspect.getdoc(getattr(trignb, name))
+
+
+def test_engine_has_the_documented_members(engine: trignb.Engine) -> None:
+    members = {name for name in dir(engine) if not name.startswith("_")}
+    assert members >= ENGINE
+
+
+@pytest.mark.parametrize("name", sorted(ENGINE - {"clock"}))
+def test_engine_method_is_documented(name: str) -> None:
+    assert inspect.getdoc(getattr(trignb.Engine, name))
+
+
+@pytest.mark.parametrize("name", sorted(ENGINE))
+def test_readme_or_architecture_names_the_member(name: str) -> None:
+    pages = [ROOT / "README.md", ROOT / "docs" / "architecture.md"]
+    assert any(f"{name}" in page.read_text("utf-8") for page in pages)
+
+
+def test_every_error_descends_from_one_class() -> None:
+    for name in trignb.errors.__all__:
+        assert issubclass(getattr(trignb.errors, name), trignb.TrignbError)
+
+
+def test_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert trignb.__version__ == project["version"]
+
+
+def test_changelog_knows_the_version() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"## [{trignb.__version__}]" in changelog

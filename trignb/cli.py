@@ -1,0 +1,170 @@
+"""The console script: ``trignb demo``, ``trignb check``, ``trignb call``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from trignb.api import Engine
+from trignb.errors import JavaScriptError, ResponseError
+
+__all__ = ["main"]
+
+Entry = dict[str, Any]
+
+_LIBRARY_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trignb", message="%(prog)s %(version)s")
+def main() -> None:
+    """JavaScript triggers and functions on a Redis-compatible keyspace."""
+
+
+@main.command()
+def demo() -> None:
+    """Run the first tutorial and print its transcript.
+
+    The exit status is 0 only if every cell did what the notebook says.
+    """
+    # Imported here: a notebook is run by packages that the other commands do without.
+    from trignb.notebook.demo import run_demo
+
+    sys.exit(run_demo())
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=_LIBRARY_FILE)
+@click.option(
+    "--config", metavar="JSON", help="What the libraries see as redis.config."
+)
+def check(files: tuple[Path, ...], config: str | None) -> None:
+    """Load libraries and list what they register.
+
+    Each file is loaded into an engine of its own. The exit status is 1 when one of them
+    fails to load, so a CI job can run this.
+    """
+    console = Console(highlight=False)
+    good = [_check_file(console, path, config) for path in files]
+    sys.exit(0 if all(good) else 1)
+
+
+@main.command()
+@click.argument("function", metavar="LIBRARY.FUNCTION")
+@click.argument("args", nargs=-1)
+@click.option(
+    "-l",
+    "--load",
+    "files",
+    multiple=True,
+    required=True,
+    type=_LIBRARY_FILE,
+    help="A library to load first; may be repeated.",
+)
+@click.option("-k", "--key", "keys", multiple=True, help="A key; may be repeated.")
+@click.option(
+    "-r",
+    "--run",
+    "lines",
+    multiple=True,
+    metavar="COMMAND",
+    help='A command to run before the call, as in "SET k v"; may be repeated.',
+)
+@click.option(
+    "--config", metavar="JSON", help="What the libraries see as redis.config."
+)
+def call(
+    function: str,
+    args: tuple[str, ...],
+    files: tuple[Path, ...],
+    keys: tuple[str, ...],
+    lines: tuple[str, ...],
+    config: str | None,
+) -> None:
+    """Load libraries, call a function and print its reply as redis-cli would."""
+    from trignb.notebook.text import show
+    from trignb.notebook.tokenize import split
+
+    console = Console(highlight=False)
+    with Engine() as engine:
+        for path in files:
+            if not _load(console, engine, path, config):
+                sys.exit(1)
+        try:
+            for line in lines:
+                engine.execute(*split(line))
+            reply = engine.call(function, keys, args)
+        except ResponseError as error:
+            click.echo(show(error))
+            sys.exit(1)
+        click.echo(show(reply))
+
+
+def _check_file(console: Console, path: Path, config: str | None) -> bool:
+    with Engine() as engine:
+        if not _load(console, engine, path, config):
+            return False
+        (library,) = engine.execute("TFUNCTION", "LIST", "vv")
+        _show_library(console, path, _as_text(library))
+    return True
+
+
+def _load(console: Console, engine: Engine, path: Path, config: str | None) -> bool:
+    code = path.read_text("utf-8")
+    try:
+        engine.load(code, replace=True, config=config)
+    except ResponseError as error:
+        _show_error(console, path, code, error)
+        return False
+    return True
+
+
+def _show_library(console: Console, path: Path, library: Entry) -> None:
+    api = library["api_version"]
+    console.print(
+        f"[bold green]✓[/] {escape(str(path))}: library [bold]{library['name']}[/], "
+        f"API {api}"
+    )
+    table = Table("kind", "name", "fires on, or flags", "description")
+    for entry in library["functions"]:
+        kind = "async function" if entry.get("is_async") else "function"
+        flags = ", ".join(entry.get("flags") or ())
+        _add(table, kind, entry["name"], flags, entry.get("description"))
+    for entry in library["keyspace_triggers"]:
+        prefix = (
+            f"keys beginning with {entry['prefix']!r}" if entry["prefix"] else "any key"
+        )
+        _add(table, "keyspace trigger", entry["name"], prefix, entry.get("description"))
+    console.print(table)
+
+
+def _add(table: Table, *cells: str | None) -> None:
+    table.add_row(*(escape(cell or "") for cell in cells))
+
+
+def _show_error(console: Console, path: Path, code: str, error: ResponseError) -> None:
+    console.print(f"[bold red]✗[/] {escape(str(path))}: {escape(str(error))}")
+    if isinstance(error, JavaScriptError) and error.line:
+        column = error.column or 1
+        source = code.splitlines()[error.line - 1]
+        console.print(f"  {escape(str(path))}:{error.line}:{column}")
+        # Tabs before the caret keep it below its character, however wide they are.
+        margin = "".join("\t" if c == "\t" else " " for c in source[: column - 1])
+        console.print(f"    {escape(source)}\n    {margin}[bold red]^[/]")
+
+
+def _as_text(value: Any) -> Any:
+    """Return a reply with every byte string as text, what is not UTF-8 escaped."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, dict):
+        return {_as_text(key): _as_text(item) for key, item in value.items()}
+    if isinstance(value, (list, set)):
+        return [_as_text(item) for item in value]
+    return value
