@@ -383,6 +383,11 @@ class Core:
             self.emit = _nobody
             return
         pairs = tuple((mask, listener) for _, mask, listener in hearing)
+        only = pairs[0][1]
+
+        def emit_to_one(db: Database, kind: int, event: bytes, key: bytes) -> None:
+            self.event_seq += 1
+            only(db, kind, event, key)
 
         def emit(db: Database, kind: int, event: bytes, key: bytes) -> None:
             # The number and the list of runs are the event's own: triggers fill the list,
@@ -396,7 +401,9 @@ class Core:
             finally:
                 self.fired = outer
 
-        self.emit = emit
+        # Triggers alone may fill `fired`; they need the list, the others do not.
+        alone = len(pairs) == 1 and hearing[0][0] != TRIGGERS_FIRST
+        self.emit = emit_to_one if alone else emit
 
     # -- what happened
 

@@ -87,14 +87,17 @@ class CommandRecord(NamedTuple):
 
 
 class NotificationLog:
-    """The last events, oldest first, in ``records``."""
+    """The last events, oldest first.
+
+    ``records`` holds plain tuples in the order of `NotificationRecord`'s fields: naming
+    them as they come would cost twice what the rest of the note does.
+    """
 
     mask = ALL | KEYMISS | NEW
 
     def __init__(self, core: Core, size: int) -> None:
         self.core = core
-        self.records: deque[NotificationRecord] = deque(maxlen=size)
-        self.total = 0
+        self.records: deque[tuple[Any, ...]] = deque(maxlen=size)
 
     def on_event(self, db: Database, kind: int, event: bytes, key: bytes) -> None:
         """Note an event; the triggers it fired stand in ``core.fired``."""
@@ -102,9 +105,9 @@ class NotificationLog:
         frame = core.frame
         value = db.data.get(key)
         self.records.append(
-            NotificationRecord(
+            (
                 core.event_seq,
-                core.now_ns(),
+                core.unit_ns or core.now_ns(),
                 db.index,
                 kind,
                 event,
@@ -118,7 +121,10 @@ class NotificationLog:
                 core.fired,
             )
         )
-        self.total += 1
+
+    def entries(self) -> list[NotificationRecord]:
+        """Return what was noted, oldest first."""
+        return [NotificationRecord._make(record) for record in list(self.records)]
 
     def clear(self) -> None:
         """Forget what was noted; numbers go on."""
