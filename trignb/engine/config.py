@@ -1,16 +1,18 @@
-"""Configuration: one table of parameters, CONFIG GET and CONFIG SET over it.
+"""Configuration: CONFIG GET and CONFIG SET over one table of parameters.
 
 A parameter knows its name, how to read and print its value, its default and whether it may change at
-run time. Whoever lives by a value registers with `on_change`; nothing is looked up per command.
+run time; the table is `trignb.engine.parameters`. Whoever lives by a value registers with `on_change`;
+nothing is looked up per command.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from trignb.engine.events import format_flags, parse_flags
+from trignb.engine.parameters import PARAMETERS, Parameter
 from trignb.errors import ResponseError
 from trignb.glob import matcher
 
@@ -19,57 +21,34 @@ if TYPE_CHECKING:
 
 __all__ = ["Config", "Parameter"]
 
+Watcher = Callable[[Any], None]
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One line of the configuration.
-
-    ``parse`` raises ResponseError with the reason only; the frame around it is `Config.set`'s.
-    """
-
-    name: str
-    default: Any
-    parse: Callable[[str], Any] = str
-    show: Callable[[Any], str] = str
-    immutable: bool = False
-
-
-def integer(low: int, high: int) -> Callable[[str], int]:
-    """Return a parser for integers within bounds."""
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise ResponseError("argument couldn't be parsed into an integer") from None
-        if not low <= value <= high:
-            raise ResponseError(
-                f"argument must be between {low} and {high} inclusive"
-            )
-        return value
-
-    return parse
-
-
-PARAMETERS = (
-    Parameter("hz", 10, integer(1, 500)),
-    Parameter("requirepass", ""),
-    Parameter("notify-keyspace-events", 0, parse_flags, format_flags),
-    Parameter("hash-max-listpack-entries", 512, integer(0, 1 << 62)),
-    Parameter("hash-max-listpack-value", 64, integer(0, 1 << 62)),
-)
+# Parameters of the functions layer keep the underscore of their prefix.
+_MODULE_PREFIX = "redisgears_2."
 
 
 class Config:
-    """The parameters' values, parsed, by name in ``values``."""
+    """The parameters' values, parsed, by canonical name in ``values``.
+
+    ``parameters`` maps every name, aliases included, to its `Parameter`.
+    """
 
     def __init__(self, databases: int) -> None:
-        self.parameters = {p.name: p for p in PARAMETERS}
-        self.parameters["databases"] = Parameter("databases", databases, immutable=True)
-        self.values: dict[str, Any] = {
-            name: p.default for name, p in self.parameters.items()
-        }
-        self._watchers: dict[str, list[Callable[[Any], None]]] = {}
+        self.parameters: dict[str, Parameter] = {}
+        self.values: dict[str, Any] = {}
+        self._watchers: dict[str, list[Watcher]] = {}
+        self.add(PARAMETERS)
+        self.values["databases"] = databases
+        with contextlib.suppress(OSError):
+            self.values["dir"] = os.getcwd()
+
+    def add(self, parameters: Iterable[Parameter]) -> None:
+        """Take in parameters, with their defaults; for layers that have their own."""
+        for parameter in parameters:
+            self.parameters[parameter.name] = parameter
+            if parameter.alias:
+                self.parameters[parameter.alias] = parameter
+            self.values[parameter.name] = parameter.default
 
     def attach(self, core: Core) -> None:
         """Connect the parameters that the core itself lives by."""
@@ -82,43 +61,132 @@ class Config:
 
         self.on_change("notify-keyspace-events", notify)
 
-    def on_change(self, name: str, watcher: Callable[[Any], None]) -> None:
-        """Call `watcher(value)` now and whenever the parameter changes."""
+    def on_change(self, name: str, watcher: Watcher) -> None:
+        """Call `watcher(value)` now and whenever the parameter changes.
+
+        A watcher may raise `ResponseError` with a reason: the whole CONFIG SET is undone then,
+        and the watchers that had already been told hear the old value again. It may change
+        other entries of ``values``, which are undone likewise.
+        """
         self._watchers.setdefault(name, []).append(watcher)
         watcher(self.values[name])
 
-    def get(self, *patterns: bytes) -> dict[bytes, bytes]:
-        """Return the parameters that match any of the patterns, name to text."""
-        matchers = [matcher(p.lower()) for p in patterns]
-        return {
-            name.encode(): p.show(self.values[name]).encode()
-            for name, p in self.parameters.items()
-            if any(matches(name.encode()) for matches in matchers)
-        }
+    # -- reading
 
-    def set(self, pairs: dict[str, str]) -> None:
-        """Change parameters, all or none of them."""
-        parsed = {}
-        for name, text in pairs.items():
-            parameter = self.parameters.get(name.lower())
+    def text(self, name: str) -> str:
+        """Return a value as CONFIG GET prints it."""
+        parameter = self.parameters[name]
+        return parameter.show(self.values[parameter.name])
+
+    def get(self, *patterns: bytes) -> dict[bytes, bytes]:
+        """Return the parameters that match any of the patterns, name to text.
+
+        A name without wildcards is answered in the caller's spelling and finds hidden
+        parameters too, as in Redis.
+        """
+        found: dict[bytes, bytes] = {}
+        for pattern in patterns:
+            if any(c in pattern for c in b"*?["):
+                matches = matcher(pattern, ignore_case=True)
+                for name, parameter in self.parameters.items():
+                    if not parameter.hidden and matches(name.encode()):
+                        found[name.encode()] = self._encoded(name)
+            else:
+                name = pattern.decode("utf-8", "replace").lower()
+                if name in self.parameters:
+                    found[pattern] = self._encoded(name)
+        return found
+
+    def _encoded(self, name: str) -> bytes:
+        return self.text(name).encode("utf-8", "surrogateescape")
+
+    # -- changing
+
+    def set(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Change parameters at run time, all or none of them (CONFIG SET).
+
+        Raises
+        ------
+        ResponseError
+            For an unknown name, a parameter given twice, one that cannot change, a value out
+            of range, or the veto of a watcher.
+        """
+        pairs = list(pairs)
+        seen = set()
+        for given, _ in pairs:
+            name = given.lower()
+            parameter = self.parameters.get(name)
             if parameter is None:
-                raise ResponseError(
-                    "ERR Unknown option or number of arguments for CONFIG SET - "
-                    f"'{name}'"
-                )
-            try:
-                if parameter.immutable:
-                    raise ResponseError("can't set immutable config")
-                parsed[parameter.name] = parameter.parse(text)
-            except ResponseError as error:
-                raise ResponseError(
-                    "ERR CONFIG SET failed (possibly related to argument "
-                    f"'{name}') - {error}"
-                ) from None
-        for name, value in parsed.items():
-            self.values[name] = value
-            for watcher in self._watchers.get(name, ()):
-                watcher(value)
+                raise _unknown(given)
+            if parameter.immutable:
+                raise _failed(given, "can't set immutable config")
+            if parameter.protected and self.values["enable-protected-configs"] == "no":
+                raise _failed(given, "can't set protected config")
+            if name in seen:
+                raise _failed(given, "duplicate parameter")
+            seen.add(name)
+        self._assign(pairs)
+
+    def set_initial(self, given: Mapping[str, str | int | float | bool]) -> None:
+        """Set parameters of a new engine; immutable ones are allowed here.
+
+        ``_`` in a name stands for ``-``, a bool for yes and no.
+        """
+        pairs = []
+        for key, value in given.items():
+            name = _canonical_spelling(key)
+            if name.lower() not in self.parameters or name == "databases":
+                raise _unknown(key)
+            pairs.append((name, _as_text(value)))
+        self._assign(pairs)
+
+    def _assign(self, pairs: list[tuple[str, str]]) -> None:
+        before = dict(self.values)
+        told: list[tuple[Watcher, str]] = []
+        name = ""
+        try:
+            for name, text in pairs:
+                parameter = self.parameters[name.lower()]
+                old = self.values[parameter.name]
+                self.values[parameter.name] = parameter.parse(text, old)
+            for name, _ in pairs:
+                canonical = self.parameters[name.lower()].name
+                if self.values[canonical] == before[canonical]:
+                    continue
+                for watcher in self._watchers.get(canonical, ()):
+                    told.append((watcher, canonical))
+                    watcher(self.values[canonical])
+        except BaseException as error:
+            self.values.update(before)
+            for watcher, canonical in reversed(told):
+                watcher(before[canonical])
+            if isinstance(error, ResponseError):
+                raise _failed(name.lower(), str(error)) from None
+            raise
+
+
+def _canonical_spelling(key: str) -> str:
+    if key.startswith(_MODULE_PREFIX):
+        return _MODULE_PREFIX + key.removeprefix(_MODULE_PREFIX).replace("_", "-")
+    return key.replace("_", "-")
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _unknown(name: str) -> ResponseError:
+    return ResponseError(
+        f"ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+    )
+
+
+def _failed(name: str, reason: str) -> ResponseError:
+    return ResponseError(
+        f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"
+    )
 
 
 def _nothing() -> None:
