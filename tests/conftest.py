@@ -1,26 +1,28 @@
-"""Fixtures of all tests: an engine whose clock stands still, and a client of it."""
+"""Fixtures of all tests: an engine whose clock stands still, and a real Redis beside it."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 import trignb
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from oracle.runners import OracleRunner
+from oracle.server import RedisServer, find_redis_server
 
 pytest_plugins = ["pytester"]
 
 # The same examples in every run: a test that fails does so for everybody.
 settings.register_profile("trignb", derandomize=True, deadline=None, database=None)
-settings.register_profile("explore", deadline=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("TRIGNB_HYPOTHESIS", "trignb"))
 
 NOON = "2026-01-01T12:00:00Z"
+MISSING = "redis-server is not installed: nothing was compared with a real Redis"
+COUNTS = pytest.StashKey[Counter[str]]()
 
 
 @pytest.fixture
@@ -41,3 +43,47 @@ def session(engine: trignb.Engine) -> trignb.Session:
 def session2(engine: trignb.Engine) -> trignb.Session:
     """A client of the engine, RESP2."""
     return engine.session(resp=2)
+
+
+# -- the oracle
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Iterator[RedisServer]:
+    """A redis-server; without one the test is skipped, or failed where CI is set."""
+    if find_redis_server() is None:
+        if os.environ.get("CI"):
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def oracle_runner(oracle: RedisServer) -> OracleRunner:
+    """The oracle with a subscriber and a link that poses as a replica."""
+    return OracleRunner(oracle)
+
+
+@pytest.fixture(scope="session")
+def counts(request: pytest.FixtureRequest) -> Counter[str]:
+    """What was compared; shown in the terminal summary."""
+    return request.config.stash[COUNTS]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for the counts of this run."""
+    config.stash[COUNTS] = Counter()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how much was compared with Redis, and what was not and why."""
+    counts = config.stash[COUNTS]
+    if counts:
+        terminalreporter.section("compared with Redis")
+        for line, number in sorted(counts.items()):
+            terminalreporter.write_line(f"{number:6}  {line}")
+    if find_redis_server() is None:
+        terminalreporter.write_line(f"WARNING: {MISSING}", yellow=True, bold=True)

@@ -88,6 +88,7 @@ def call(
     config: str | None,
 ) -> None:
     """Load libraries, call a function and print its reply as redis-cli would."""
+    from trignb.notebook.errors import UsageError
     from trignb.notebook.text import show
     from trignb.notebook.tokenize import split
 
@@ -98,8 +99,10 @@ def call(
                 sys.exit(1)
         try:
             for line in lines:
-                engine.execute(*split(line))
+                engine.execute(*(token.value for token in split(line)))
             reply = engine.call(function, keys, args)
+        except UsageError as error:
+            raise click.UsageError(str(error)) from error
         except ResponseError as error:
             click.echo(show(error))
             sys.exit(1)

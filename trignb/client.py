@@ -177,10 +177,10 @@ class WireParser(_RESP3Parser):
         """Return the next reply; of pushes only when they are asked for."""
         if timeout is SENTINEL:
             timeout = self._timeout
-        decode = bytes if disable_decoding else self.encoder.decode
         while True:
-            if self._sock is None:
+            if self._sock is None or self.encoder is None:
                 raise RedisConnectionError("Connection closed by the engine")
+            decode = bytes if disable_decoding else self.encoder.decode
             is_push, message = self._sock.take(timeout)
             response = _to_redis_py(message, decode)
             if is_push and self._sock.session.resp == 3:
@@ -218,6 +218,12 @@ def _to_redis_py(reply: Reply, decode: Callable[[bytes], Any]) -> Any:
 class EngineConnection(AbstractConnection):
     """A connection of redis-py that is a session of an engine."""
 
+    # What redis-py's metrics and messages call the other side.
+    host = "in-process"
+    port = 0
+    # The base class calls it a socket and knows no type of it.
+    _sock: Any
+
     def __init__(self, engine: Engine, **kwargs: Any) -> None:
         self.engine = engine
         super().__init__(**kwargs)
@@ -225,16 +231,6 @@ class EngineConnection(AbstractConnection):
     def repr_pieces(self) -> list[tuple[str, Any]]:
         """Say which engine and which database."""
         return [("engine", self.engine), ("db", self.db)]
-
-    @property
-    def host(self) -> str:
-        """Name for metrics and messages."""
-        return "in-process"
-
-    @property
-    def port(self) -> int:
-        """Port for metrics; there is none."""
-        return 0
 
     def set_parser(self, _parser_class: type) -> None:
         """Use our parser, whichever redis-py would choose."""

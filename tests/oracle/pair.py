@@ -58,7 +58,9 @@ class Pair:
         self.engine.core.sinks.append(self.effects.extend)
         self.engine.core.sinks_changed()
         self.clients = {
-            resp: Client(self.engine.session(resp), Connection(runner.server.port, resp))
+            resp: Client(
+                self.engine.session(resp), Connection(runner.server.port, resp)
+            )
             for resp in (2, 3)
         }
         self.history: list[str] = []
@@ -132,11 +134,11 @@ def reply_agrees(name: str, ours: Any, theirs: Any) -> bool:
     if name in CLOCK_READERS and type(ours) is type(theirs) is int:
         # Minus one and minus two are answers of their own.
         tolerance = CLOCK_READERS[name] if min(ours, theirs) > 0 else 0
-        return abs(ours - theirs) <= tolerance
+        return bool(-tolerance <= ours - theirs <= tolerance)
     if name in UNORDERED:
         return same(in_order(ours), in_order(theirs))
     if name in RANDOM:
-        return shape(ours) == shape(theirs)
+        return bool(shape(ours) == shape(theirs))
     if name in OPAQUE:
         return type(ours) is type(theirs)
     return same(ours, theirs)

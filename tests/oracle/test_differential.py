@@ -284,10 +284,13 @@ def test_odd_arguments_get_the_same_answer(
         for number in range(CALLS_PER_COMMAND):
             if number % 10 == 0:
                 pair.history.clear()
-                for args in PRELUDE:
-                    run_step(pair, 2, args)
+                for prepare in PRELUDE:
+                    run_step(pair, 2, prepare)
             count = number % 6 if number < 30 else choose.randrange(1, 6)
-            args = (*name.upper().split(), *choose.choices(ODD, k=count))
+            args: tuple[Argument, ...] = (
+                *name.upper().split(),
+                *choose.choices(ODD, k=count),
+            )
             resp = choose.choice([2, 3])
             run_step(pair, resp, args)
             if name in ("multi", "watch"):
