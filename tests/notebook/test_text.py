@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from trignb.errors import ResponseError
 from trignb.notebook.text import (
     MODES,

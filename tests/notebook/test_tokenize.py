@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+
 from trignb.notebook.errors import UsageError
 from trignb.notebook.text import quote, quote_argument
 from trignb.notebook.tokenize import read_cell, read_line, split
