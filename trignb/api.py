@@ -11,18 +11,18 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from trignb.clock import Clock
 from trignb.engine.core import Core
 from trignb.engine.dispatch import make_execute
 from trignb.engine.session import Session
 from trignb.functions.registry import Registry
-from trignb.reply import Reply
 
 if TYPE_CHECKING:
     import redis
     from pandas import DataFrame
 
+    from trignb.clock import Clock
     from trignb.functions.library import Library
+    from trignb.reply import Reply
 
 __all__ = ["Engine", "Snapshot"]
 

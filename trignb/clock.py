@@ -46,7 +46,7 @@ class Clock:
     def now(self) -> dt.datetime:
         """Return the time as an aware datetime in UTC (microseconds)."""
         seconds, rest = divmod(self.read(), 1_000_000_000)
-        moment = dt.datetime.fromtimestamp(seconds, dt.timezone.utc)
+        moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
         return moment.replace(microsecond=rest // 1000)
 
     def freeze(self, at: Moment | None = None) -> None:
@@ -105,6 +105,8 @@ def _to_ns(at: Moment) -> int:
     if isinstance(at, str):
         at = dt.datetime.fromisoformat(at)
     if at.tzinfo is None:
-        at = at.replace(tzinfo=dt.timezone.utc)
-    since = at - dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
-    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+        at = at.replace(tzinfo=dt.UTC)
+    since = at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    return (
+        since.days * 86_400 + since.seconds
+    ) * 1_000_000_000 + since.microseconds * 1000

@@ -1,4 +1,4 @@
-"""Redis's glob patterns (KEYS, SCAN, PSUBSCRIBE, CONFIG GET), compiled once and kept.
+r"""Redis's glob patterns (KEYS, SCAN, PSUBSCRIBE, CONFIG GET), compiled once and kept.
 
 ``*`` any run, ``?`` any byte, ``[a-z]`` and ``[^x]`` classes, ``\\`` takes the next byte as it is.
 """

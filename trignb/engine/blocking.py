@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from trignb.engine.args import to_float
 from trignb.errors import EngineClosed, ResponseError
-from trignb.reply import Reply
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
     from trignb.engine.database import Database
     from trignb.engine.session import Session
+    from trignb.reply import Reply
 
 __all__ = ["NOTHING", "Blocked", "Blocking", "Waiter", "to_timeout"]
 

@@ -27,11 +27,11 @@ from trignb.engine.dispatch import make_run
 from trignb.engine.expiry import ExpiryCycle
 from trignb.engine.logs import CLIENT_FRAME, CommandLog, Frame, NotificationLog
 from trignb.engine.pubsub import PubSub
-from trignb.engine.session import Session
 from trignb.engine.table import CommandTable
 from trignb.errors import EngineClosed, ResponseError
 
 if TYPE_CHECKING:
+    from trignb.engine.session import Session
     from trignb.engine.spec import Command, CommandFamily
 
 __all__ = ["Core", "Effect", "Listener", "Sink"]
@@ -456,7 +456,9 @@ class Core:
 
     # -- contents
 
-    def restore(self, contents: list[tuple[dict[bytes, Any], dict[bytes, int]]]) -> None:
+    def restore(
+        self, contents: list[tuple[dict[bytes, Any], dict[bytes, int]]]
+    ) -> None:
         """Take the contents that `Database.copy_data` gave, one pair per database."""
         if len(contents) != len(self.databases):
             raise ValueError(

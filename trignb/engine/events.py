@@ -79,9 +79,7 @@ def parse_flags(text: str) -> int:
     mask = 0
     for letter in text:
         if letter not in _BITS:
-            raise ResponseError(
-                "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
-            )
+            raise ResponseError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
         mask |= _BITS[letter]
     return mask
 

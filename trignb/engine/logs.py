@@ -161,7 +161,11 @@ def mask_secrets(args: list[bytes]) -> list[bytes]:
         upper = [arg.upper() for arg in args]
         if b"AUTH" in upper:
             at = upper.index(b"AUTH")
-            return args[: at + 1] + [_REDACTED] * len(args[at + 1 : at + 3]) + args[at + 3 :]
+            return (
+                args[: at + 1]
+                + [_REDACTED] * len(args[at + 1 : at + 3])
+                + args[at + 3 :]
+            )
     if name == b"ACL" and args[1:2] and args[1].upper() == b"SETUSER":
         return args[:3] + [_REDACTED if a[:1] in b"><#!" else a for a in args[3:]]
     if name == b"CONFIG" and args[1:2] and args[1].upper() == b"SET":
