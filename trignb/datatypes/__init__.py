@@ -9,13 +9,27 @@ from __future__ import annotations
 from typing import Final
 
 from trignb.datatypes.hashes import Hash
+from trignb.datatypes.lists import List
+from trignb.datatypes.sets import Set, SetLimits
+from trignb.datatypes.sorted_sets import SortedSet
 
-__all__ = ["TYPE_NAMES", "Hash", "copy_value"]
+__all__ = [
+    "TYPE_NAMES",
+    "Hash",
+    "List",
+    "Set",
+    "SetLimits",
+    "SortedSet",
+    "copy_value",
+]
 
 TYPE_NAMES: Final[dict[type, str]] = {
     bytes: "string",
     bytearray: "string",
     Hash: "hash",
+    List: "list",
+    Set: "set",
+    SortedSet: "zset",
 }
 
 

@@ -1,0 +1,241 @@
+"""The list: two arrays back to back, so that both ends are cheap and the middle is not far.
+
+Redis keeps a short list in one listpack and a long one in a quicklist. `List` counts bytes
+only while it is short; whether a long one has become short again is found out when asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Final
+
+from trignb.datatypes.listpack import listpack_size
+
+__all__ = ["List"]
+
+# Bytes that ``list-max-listpack-size`` -1 … -5 stands for.
+_SIZES: Final = (4096, 8192, 16384, 32768, 65536)
+# The bound in bytes where the limit is a number of elements.
+_SAFE_SIZE: Final = 8192
+
+
+class List:
+    """Elements in order.
+
+    Parameters
+    ----------
+    fill : int
+        Redis's ``list-max-listpack-size``: a number of elements, or -1 … -5 for bytes.
+    elements : iterable of bytes
+        What it starts with; a list made this way chooses its encoding as a loaded one does.
+    """
+
+    __slots__ = ("_head", "_is_small", "_tail", "_weight", "fill")
+
+    def __init__(self, fill: int = -2, elements: Iterable[bytes] = ()) -> None:
+        self.fill = fill
+        # The first elements, last one first, then the rest: [2, 1, 0] + [3, 4, 5].
+        self._head: list[bytes] = []
+        self._tail: list[bytes] = []
+        self._is_small = True
+        # Not below the listpack's size; meaningless once the list is long.
+        self._weight = 7
+        if elements:
+            self.push_right(list(elements))
+
+    def __repr__(self) -> str:
+        return f"<List of {len(self)}, {self.encoding}>"
+
+    def __len__(self) -> int:
+        return len(self._head) + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return chain(reversed(self._head), self._tail)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, List):
+            return NotImplemented
+        return list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def copy(self) -> List:
+        """Return a list of the same elements and the same encoding."""
+        twin = List(self.fill)
+        twin._head, twin._tail = self._head[:], self._tail[:]
+        twin._is_small, twin._weight = self._is_small, self._weight
+        return twin
+
+    # -- reading
+
+    def __getitem__(self, index: int) -> bytes:
+        """Return the element at an index of ``range(len(self))``."""
+        behind = index - len(self._head)
+        return self._tail[behind] if behind >= 0 else self._head[~index]
+
+    def slice(self, start: int, stop: int) -> list[bytes]:
+        """Return the elements from start to before stop, 0 ≤ start ≤ stop ≤ length."""
+        head = self._head
+        h = len(head)
+        if start >= h:
+            return self._tail[start - h : stop - h]
+        front = head[max(h - stop, 0) : h - start]
+        front.reverse()
+        return front if stop <= h else front + self._tail[: stop - h]
+
+    # -- the ends
+
+    def push_left(self, elements: Sequence[bytes]) -> None:
+        """Put elements in front one after the other: the last one comes first."""
+        if self._is_small:
+            self._grow(elements)
+        self._head += elements
+
+    def push_right(self, elements: Sequence[bytes]) -> None:
+        """Put elements behind one after the other."""
+        if self._is_small:
+            self._grow(elements)
+        self._tail += elements
+
+    def pop_left(self) -> bytes:
+        """Take the first element."""
+        if not self._head:
+            self._level()
+        return self._head.pop()
+
+    def pop_right(self) -> bytes:
+        """Take the last element."""
+        if not self._tail:
+            self._level()
+        return self._tail.pop() if self._tail else self._head.pop()
+
+    def pop_left_many(self, count: int) -> list[bytes]:
+        """Take up to count elements from the front, in the order of single pops."""
+        popped = self.slice(0, min(count, len(self)))
+        self.drop_left(len(popped))
+        return popped
+
+    def pop_right_many(self, count: int) -> list[bytes]:
+        """Take up to count elements from the back, in the order of single pops."""
+        n = len(self)
+        popped = self.slice(max(n - count, 0), n)
+        popped.reverse()
+        self.drop_right(len(popped))
+        return popped
+
+    def drop_left(self, count: int) -> None:
+        """Forget the first count elements, 0 ≤ count ≤ length."""
+        if count > len(self._head):
+            self._level()
+        h = len(self._head)
+        if count <= h:
+            del self._head[h - count :]
+        else:
+            del self._tail[: count - h]
+            self._head.clear()
+
+    def drop_right(self, count: int) -> None:
+        """Forget the last count elements, 0 ≤ count ≤ length."""
+        if count > len(self._tail):
+            self._level()
+        t = len(self._tail)
+        if count <= t:
+            del self._tail[t - count :]
+        else:
+            del self._head[: count - t]
+            self._tail.clear()
+
+    # -- the middle
+
+    def __setitem__(self, index: int, element: bytes) -> None:
+        """Replace the element at an index of ``range(len(self))``."""
+        if self._is_small:
+            self._grow((element,))
+        behind = index - len(self._head)
+        if behind >= 0:
+            self._tail[behind] = element
+        else:
+            self._head[~index] = element
+
+    def insert(self, index: int, element: bytes) -> None:
+        """Put an element before the one at index, 0 ≤ index ≤ length."""
+        if self._is_small:
+            self._grow((element,))
+        behind = index - len(self._head)
+        if behind >= 0:
+            self._tail.insert(behind, element)
+        else:
+            self._head.insert(-behind, element)
+
+    def remove(self, element: bytes, count: int = 0) -> int:
+        """Remove equal elements, as LREM: the first count, the last -count, or all."""
+        elements = list(self)
+        found = elements.count(element)
+        if not found:
+            return 0
+        wanted = min(abs(count) or found, found)
+        if wanted == found:
+            kept = [e for e in elements if e != element]
+        elif count > 0:
+            kept = _without_first(elements, element, wanted)
+        else:
+            elements.reverse()
+            kept = _without_first(elements, element, wanted)
+            kept.reverse()
+        self._head, self._tail = [], kept
+        return wanted
+
+    # -- encoding
+
+    @property
+    def encoding(self) -> str:
+        """What OBJECT ENCODING says: ``listpack`` or ``quicklist``."""
+        if not self._is_small:
+            self._shrink()
+        return "listpack" if self._is_small else "quicklist"
+
+    def _grow(self, elements: Sequence[bytes]) -> None:
+        """Take note that a short list gets elements, before it does."""
+        fill, n = self.fill, len(elements)
+        added = sum(map(len, elements))
+        limit = _SAFE_SIZE if fill >= 0 else _SIZES[min(~fill, 4)]
+        # No entry of fewer than 4096 bytes takes more than four beyond its text.
+        self._weight += added + 4 * n + (added >> 8)
+        if self._weight > limit:
+            size = listpack_size(self)
+            self._is_small = size + added <= limit
+            self._weight = size + added + 4 * n + (added >> 8)
+        if fill >= 0 and len(self) + n > max(fill, 1):
+            self._is_small = False
+
+    def _shrink(self) -> None:
+        """Find out whether a long list has shrunk to half of what a listpack may hold."""
+        if self.fill >= 0:
+            most, size = max(self.fill, 1) // 2, None
+        else:
+            size = _SIZES[min(~self.fill, 4)] // 2
+            most = size // 2
+        if len(self) > most:
+            return
+        weight = listpack_size(self)
+        if size is None or weight <= size:
+            self._is_small, self._weight = True, weight
+
+    def _level(self) -> None:
+        """Give both arrays half of the elements; what empties one end pays for the next."""
+        elements = list(self)
+        half = (len(elements) + 1) // 2
+        self._head, self._tail = elements[:half], elements[half:]
+        self._head.reverse()
+
+
+def _without_first(elements: list[bytes], element: bytes, count: int) -> list[bytes]:
+    kept: list[bytes] = []
+    start = 0
+    for _ in range(count):
+        found = elements.index(element, start)
+        kept += elements[start:found]
+        start = found + 1
+    kept += elements[start:]
+    return kept
