@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trignb.datatypes import copy_value
 from trignb.engine.args import wrong_type
 from trignb.engine.events import EXPIRED, GENERIC, KEYMISS, NEW
+from trignb.engine.freeing import LARGE, Freeing
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -38,7 +39,15 @@ class Database:
         Key to the sessions that watch it.
     """
 
-    __slots__ = ("core", "data", "deadlines", "expires", "index", "watched")
+    __slots__ = (
+        "core",
+        "data",
+        "deadlines",
+        "expires",
+        "freeing",
+        "index",
+        "watched",
+    )
 
     def __init__(self, core: Core, index: int) -> None:
         self.core = core
@@ -48,6 +57,7 @@ class Database:
         # (deadline, key) in heap order, some of them stale; `expires` has the truth.
         self.deadlines: list[tuple[int, bytes]] = []
         self.watched: dict[bytes, dict[Session, None]] = {}
+        self.freeing = Freeing()
 
     def __repr__(self) -> str:
         return f"<Database {self.index}: {len(self.data)} keys>"
@@ -82,14 +92,14 @@ class Database:
         value = self.read(key)
         if value is not None and type(value) is not kind:
             raise wrong_type()
-        return value  # type: ignore[no-any-return]
+        return value
 
     def lookup_type(self, key: bytes, kind: type[V]) -> V | None:
         """`lookup`, refusing another type."""
         value = self.lookup(key)
         if value is not None and type(value) is not kind:
             raise wrong_type()
-        return value  # type: ignore[no-any-return]
+        return value
 
     # -- changing; every handler: mutate, then `changed` with its event
 
@@ -104,10 +114,13 @@ class Database:
 
     def assign(self, key: bytes, value: Any, *, keep_ttl: bool = False) -> None:
         """Put a value whatever was there; an expired key goes first, a deadline is dropped."""
-        if self.lookup(key) is None:
+        old = self.lookup(key)
+        if old is None:
             self.add(key, value)
             return
         self.data[key] = value
+        if type(old) is not bytes:
+            self.free(old)
         if self.expires and not keep_ttl:
             self.expires.pop(key, None)
         if self.core.waited_keys:
@@ -115,13 +128,27 @@ class Database:
 
     def remove(self, key: bytes) -> bool:
         """Take a key away, silently; the caller fires the event."""
-        if self.data.pop(key, None) is None:
+        value = self.take(key)
+        if value is None:
             return False
-        if self.expires:
-            self.expires.pop(key, None)
-        if self.core.waited_keys:
-            self.core.blocking.signal(self, key)
+        if type(value) is not bytes:
+            self.free(value)
         return True
+
+    def take(self, key: bytes) -> Any:
+        """`remove` a key and return its value, which lives on; None when there is none."""
+        value = self.data.pop(key, None)
+        if value is not None:
+            if self.expires:
+                self.expires.pop(key, None)
+            if self.core.waited_keys:
+                self.core.blocking.signal(self, key)
+        return value
+
+    def free(self, value: Any) -> None:
+        """Free a large value in the background; a small one is left to the caller."""
+        if type(value) is not bytearray and len(value) >= LARGE:
+            self.freeing.put(value)
 
     def changed(self, kind: int, event: bytes, key: bytes, dirt: int = 1) -> None:
         """Count a change, break watches, fire an event."""
@@ -135,13 +162,21 @@ class Database:
     def touch(self, key: bytes) -> None:
         """Signal a modification to whoever watches the key."""
         for session in self.watched.get(key, ()):
-            session.watch_broken = True
+            if (self, key, True) in session.watched and key not in self.data:
+                # It had expired before it was watched: that it is gone now is no change.
+                self._note_due(session, key, was_due=False)
+            else:
+                session.watch_broken = True
+
+    def _note_due(self, session: Session, key: bytes, *, was_due: bool) -> None:
+        """Change what a watch knows of the key's deadline."""
+        i = session.watched.index((self, key, not was_due))
+        session.watched[i] = (self, key, was_due)
 
     def delete(self, key: bytes) -> bool:
         """Delete a key as DEL does, event included; tell whether there was one."""
-        if self.lookup(key) is None:
+        if (self.expires and self.expire_if_due(key)) or not self.remove(key):
             return False
-        self.remove(key)
         self.changed(GENERIC, b"del", key)
         return True
 
@@ -187,7 +222,7 @@ class Database:
         self.remove(key)
         core = self.core
         core.expired_keys += 1
-        core.add_effect(self.index, [b"DEL", key])
+        core.add_effect(self.index, [self.deletion_name("lazyfree-lazy-expire"), key])
         if self.watched:
             self.touch(key)
         if core.event_mask & EXPIRED:
@@ -196,6 +231,10 @@ class Database:
                 core.emit(self, EXPIRED, b"expired", key)
             finally:
                 core.frame = frame
+
+    def deletion_name(self, option: str) -> bytes:
+        """Return what a deletion nobody asked for is propagated as, by configuration."""
+        return b"UNLINK" if self.core.config.values[option] else b"DEL"
 
     def next_deadline(self) -> tuple[int, bytes] | None:
         """Return the earliest (deadline in ms, key), or None; drops stale entries."""
@@ -211,16 +250,10 @@ class Database:
 
     def clear(self) -> int:
         """Drop every key, breaking watches on those there were; returns how many."""
-        for key in self.watched:
-            if key in self.data:
-                self.touch(key)
-        if self.core.waited_keys:
-            self.core.blocking.signal_all(self)
         count = len(self.data)
-        # New dicts: the old ones are freed by whoever drops them, not under the lock.
-        self.data = {}
-        self.expires = {}
-        self.deadlines = []
+        old = self._take_contents({}, {}, [])
+        if len(old) >= LARGE:
+            self.freeing.put(old)
         return count
 
     def copy_data(self) -> tuple[dict[bytes, Any], dict[bytes, int]]:
@@ -229,11 +262,42 @@ class Database:
 
     def replace_data(self, data: dict[bytes, Any], expires: dict[bytes, int]) -> None:
         """Take other contents, breaking watches on keys there are or will be."""
+        deadlines = [(deadline, key) for key, deadline in expires.items()]
+        heapify(deadlines)
+        old = self._take_contents(data, expires, deadlines)
+        if len(old) >= LARGE:
+            self.freeing.put(old)
+
+    def swap(self, other: Database) -> None:
+        """Exchange contents; sessions and blocked commands stay where they are."""
+        contents = other.data, other.expires, other.deadlines
+        other._take_contents(self.data, self.expires, self.deadlines)
+        self._take_contents(*contents)
+
+    def _take_contents(
+        self,
+        data: dict[bytes, Any],
+        expires: dict[bytes, int],
+        deadlines: list[tuple[int, bytes]],
+    ) -> dict[bytes, Any]:
+        """Replace everything at once; returns the keys there were."""
+        old = self.data
+        self.data, self.expires, self.deadlines = data, expires, deadlines
         for key in self.watched:
-            if key in self.data or key in data:
+            if key in data and self.is_due(key):
+                self._touch_due(key, key in old)
+            elif key in data or key in old:
                 self.touch(key)
         if self.core.waited_keys:
             self.core.blocking.signal_all(self)
-        self.data, self.expires = data, expires
-        self.deadlines = [(deadline, key) for key, deadline in expires.items()]
-        heapify(self.deadlines)
+        return old
+
+    def _touch_due(self, key: bytes, was_there: bool) -> None:
+        """Signal that other contents brought a key whose deadline has passed."""
+        for session in self.watched[key]:
+            if (self, key, True) in session.watched:
+                continue
+            if was_there:
+                session.watch_broken = True
+            else:
+                self._note_due(session, key, was_due=True)
