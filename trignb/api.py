@@ -89,7 +89,7 @@ class Engine:
         self.clock: Clock = core.clock
         self._threads = threading.local()
         # An instance attribute shadows the documented method: see `engine/dispatch.py`.
-        self.execute = make_execute(core, self._threads, self.session)  # type: ignore[method-assign,arg-type]
+        self.execute = make_execute(core, self._threads, self.session)  # type: ignore[method-assign]
         self.library_registry = Registry(core)
         if log_size is not None:
             core.record_notifications(log_size)

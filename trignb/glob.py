@@ -28,7 +28,7 @@ def _anything(_: bytes) -> bool:
 
 
 def _to_regex(pattern: bytes) -> bytes:
-    out = []
+    out: list[bytes] = []
     i, n = 0, len(pattern)
     while i < n:
         c = pattern[i : i + 1]

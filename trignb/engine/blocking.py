@@ -59,7 +59,6 @@ class Waiter:
         "_done",
         "args",
         "attempt",
-        "empty",
         "error",
         "kind",
         "on_done",
@@ -76,7 +75,6 @@ class Waiter:
         places: list[Place],
         attempt: Callable[[], Reply],
         timeout_s: float,
-        empty: Reply,
         kind: type | None,
     ) -> None:
         self.session = session
@@ -84,7 +82,6 @@ class Waiter:
         self.places = places
         self.attempt = attempt
         self.timeout_s = timeout_s
-        self.empty = empty
         self.kind = kind
         self.reply: Reply = None
         self.error: Exception | None = None
@@ -136,7 +133,8 @@ class Blocking:
         """Return what `attempt` finds, or wait for one of the keys.
 
         ``attempt`` returns `NOTHING` when there is nothing; it must leave everything as
-        it was then. Inside MULTI, a script or a library the reply is `empty` at once.
+        it was then. Inside MULTI, a script or a library the reply is `empty` at once;
+        when the time is up it is a null array, whatever the command.
         """
         reply = attempt()
         if reply is not NOTHING:
@@ -150,7 +148,6 @@ class Blocking:
             [(index, key) for key in dict.fromkeys(keys)],
             attempt,
             timeout_s,
-            empty,
             kind,
         )
         for place in waiter.places:
@@ -222,7 +219,7 @@ class Blocking:
                 self.forget(waiter)
         if waiter.error is not None:
             raise waiter.error
-        return waiter.reply if waiter.is_done else waiter.empty
+        return waiter.reply if waiter.is_done else waiter.session.null_array
 
     def forget(self, waiter: Waiter) -> None:
         """Take a waiter off all queues."""
@@ -244,7 +241,7 @@ class Blocking:
         error = None
         if with_error:
             error = ResponseError("UNBLOCKED client unblocked via CLIENT UNBLOCK")
-        waiter.finish(waiter.empty, error)
+        waiter.finish(waiter.session.null_array, error)
         return True
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from trignb.engine.commands import (
     hashes,
     introspection,
     keys,
+    lists,
     pubsub,
     server,
     strings,
@@ -32,6 +33,7 @@ __all__ = ["FAMILIES", "CommandTable"]
 FAMILIES = (
     strings.family,
     hashes.family,
+    lists.family,
     keys.family,
     transactions.family,
     pubsub.family,
