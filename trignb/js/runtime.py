@@ -390,8 +390,8 @@ class Host(Protocol):
     def execute_async(self, section: Any, argv: list[bytes], done: Done) -> None:
         """Run one command that may block; call `done` once with the reply.
 
-        `done` takes a `ResponseError` instance for an error, and is called under the
-        lock, at once or later. Raising a `ResponseError` is the same as passing it.
+        `done` takes a `ResponseError` instance for an error. It may be called at once
+        or later, by any thread. Raising a `ResponseError` is the same as passing it.
         """
 
     def enter_block(self, origin: Any) -> Section:
@@ -399,6 +399,9 @@ class Host(Protocol):
 
         A `ResponseError` is thrown from ``block`` as its text.
         """
+
+    def block_timeout_ms(self) -> int:
+        """Return how long one ``client.block`` may hold the lock; 0: for ever."""
 
     def leave_block(self, section: Any) -> None:
         """Close it: queued triggers run now, JavaScript goes on afterwards."""
