@@ -67,6 +67,10 @@ class List:
         twin._is_small, twin._weight = self._is_small, self._weight
         return twin
 
+    def parts(self) -> tuple[list[bytes], ...]:
+        """Return the containers the elements are in, to be freed one by one."""
+        return self._head, self._tail
+
     # -- reading
 
     def __getitem__(self, index: int) -> bytes:

@@ -68,6 +68,10 @@ class SortedSet:
         twin.is_small = self.is_small
         return twin
 
+    def parts(self) -> tuple[dict[bytes, float], list[list[Entry]]]:
+        """Return the containers the entries are in, to be freed one by one."""
+        return self.scores, self.entries._lists
+
     # -- changing
 
     def put(

@@ -13,10 +13,12 @@ import time
 from collections import deque
 from typing import Any, Final
 
-__all__ = ["Freeing"]
+__all__ = ["LARGE", "Freeing"]
 
 # From this many elements on; fewer are freed in less than a millisecond.
 LARGE: Final = 20_000
+# Values that are freed in one go whatever their length.
+_FLAT: Final = (bytes, bytearray)
 # Elements freed between two chances for other threads.
 _STEP: Final = 1_000
 # Who called may still have the value in a local variable.
@@ -62,22 +64,22 @@ class Freeing:
         # does, a reply is still in use, and its last user frees it.
         if sys.getrefcount(value) > 3:
             return
-        if isinstance(value, (dict, set)):
+        if type(value) is dict:
+            self._empty(value, of_values=True)
+        elif isinstance(value, dict):
             self._empty(value)
-        elif isinstance(value, list):
-            self._shorten(value)
         elif hasattr(value, "parts"):
             for part in value.parts():
                 self._empty(part) if isinstance(part, dict) else self._shorten(part)
 
-    def _empty(self, container: dict[Any, Any] | set[Any]) -> None:
-        take = container.popitem if isinstance(container, dict) else container.pop
+    def _empty(self, container: dict[Any, Any], *, of_values: bool = False) -> None:
+        """Empty a hash or a set, or a whole keyspace, whose values may be large too."""
         while container:
             for _ in range(min(_STEP, len(container))):
-                item = take()
-                if type(item) is tuple and type(item[1]) is not bytes:
-                    self._put_large(item[1])
-            del item
+                value = container.popitem()[1]
+                if of_values and type(value) not in _FLAT and len(value) >= LARGE:
+                    self._queue.append(value)
+            value = None
             time.sleep(0)
 
     def _shorten(self, elements: list[Any]) -> None:
@@ -86,7 +88,3 @@ class Freeing:
         while elements:
             del elements[-step:]
             time.sleep(0)
-
-    def _put_large(self, value: Any) -> None:
-        if type(value) is not bytearray and len(value) >= LARGE:
-            self._queue.append(value)
