@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import pandas as pd
 
+    from trignb.functions.library import Library
     from trignb.notebook.reply import Reply
 
-__all__ = ["library_line", "reply_html", "source_html", "table_html"]
+__all__ = ["Note", "library_line", "reply_html", "source_html", "table_html"]
 
 _TABLES: Final = frozenset(
     [
@@ -78,24 +79,56 @@ def _cell(value: Any) -> str:
     return "" if value is None or value != value else escape(str(value))
 
 
-def source_html(code: str) -> str:
-    """Return JavaScript in colour, as static HTML."""
+def source_html(code: str, caption: str) -> str:
+    """Return JavaScript in colour below a caption, as static HTML."""
     from IPython.display import Code
 
     # Untyped upstream: mypy is told so in the one line that calls it.
     coloured: Any = Code
-    return str(coloured(code, language="javascript")._repr_html_())
+    source = coloured(code, language="javascript")._repr_html_()
+    return f'<pre style="{_STYLE}">{escape(caption)}</pre>{source}'
 
 
-def library_line(name: str, registered: dict[str, list[str]]) -> str:
+class Note(str):
+    """A line or two for people; its repr is the text itself.
+
+    Parameters
+    ----------
+    text : str
+        What a terminal shows.
+    html : str
+        What a browser shows instead, if anything.
+    """
+
+    html: str
+
+    def __new__(cls, text: str, html: str = "") -> Note:
+        """Return the text, with `html` beside it."""
+        note = super().__new__(cls, text)
+        note.html = html
+        return note
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        bundle = {"text/plain": str(self)}
+        return {"text/html": self.html, **bundle} if self.html else bundle
+
+
+def library_line(library: Library) -> str:
     """Return the summary of a loaded library.
 
-    >>> library_line("audit", {"keyspace trigger": ["stamp"], "function": []})
-    'OK  library audit: 1 keyspace trigger (stamp)'
+    For instance ``OK  library audit: 1 keyspace trigger (stamp)``.
     """
     parts = [
         f"{len(names)} {kind}{'s' if len(names) > 1 else ''} ({', '.join(names)})"
-        for kind, names in registered.items()
+        for kind, names in (
+            ("function", library.functions),
+            ("cluster function", library.cluster_functions),
+            ("keyspace trigger", library.keyspace_triggers),
+            ("stream trigger", library.stream_triggers),
+        )
         if names
     ]
-    return f"OK  library {name}: {', '.join(parts)}"
+    return f"OK  library {library.name}: {', '.join(parts)}"

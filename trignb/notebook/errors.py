@@ -26,13 +26,15 @@ class ShortError(TrignbError):
     hint : str
         A suggestion made of names that exist; never part of ``str(error)``.
     detail : tuple of str
-        Lines below the message: a source line, a caret, a chain of calls.
+        Lines below the message, moved in by `indent`: a source line, a caret, a chain
+        of calls.
     short : bool
         False shows Python's traceback instead.
     """
 
     hint: str = ""
     detail: tuple[str, ...] = ()
+    indent: int = 4
     short: bool = True
 
     @property
@@ -44,7 +46,7 @@ class ShortError(TrignbError):
     def lines(self) -> list[str]:
         """Return what the cell shows."""
         shown = [f"{type(self).__name__}: {self}"]
-        shown += [f"    {line}" for line in self.detail]
+        shown += [" " * self.indent + line for line in self.detail]
         if self.hint:
             shown.append(f"hint: {self.hint}")
         return shown
@@ -74,6 +76,8 @@ class RedisError(ShortError, ResponseError):
 
 class JSError(RedisError, JavaScriptError):
     """A library failed; says where in the cell."""
+
+    indent = 2
 
     def __init__(
         self,

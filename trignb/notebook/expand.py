@@ -11,9 +11,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from numbers import Integral, Real
+from numbers import Integral
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
 
 from trignb.notebook.errors import UsageError, suggestion
 from trignb.notebook.reply import Replies, Reply
@@ -80,9 +82,10 @@ def encode_value(value: Any) -> bytes:
     if isinstance(value, Integral):
         return b"%d" % int(value)
     if isinstance(value, float):
-        return format_double(value)
+        # NumPy's float64 is a float with a repr of its own.
+        return format_double(float(value))
     # str() of NumPy's smaller floats is their shortest text; float() would widen them.
-    if isinstance(value, (Decimal, Real)):
+    if isinstance(value, (Decimal, np.floating)):
         return str(value).encode()
     raise TypeError(_refusal(value))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from trignb.errors import ResponseError
 from trignb.notebook.text import (
@@ -37,7 +37,7 @@ class Style:
     mode : {"standard", "raw", "json", "csv"}
         Which of redis-cli's forms.
     display : {"auto", "text", "html"}
-        Whether a table is added: never, always, or where it helps.
+        Whether a table is added: where it helps, never, always.
     utf8 : bool
         Keep characters beyond ASCII readable.
     timed : bool
@@ -47,7 +47,7 @@ class Style:
     """
 
     mode: Mode = "standard"
-    display: Literal["auto", "text", "html"] = "auto"
+    display: str = "auto"
     utf8: bool = False
     timed: bool = False
     limit: int = 50
@@ -257,7 +257,8 @@ class Replies(Sequence[Reply]):
         """The transcript, as a terminal would show it."""
         lines = []
         for number, reply in enumerate(self._replies):
-            lines += [*self.prompts[number : number + 1], reply.text]
+            # A repeated command stands there once, above all its replies.
+            lines += [*filter(None, self.prompts[number : number + 1]), reply.text]
         return "\n".join(lines)
 
     def decode(self) -> list[Any]:
@@ -294,7 +295,9 @@ class Replies(Sequence[Reply]):
     def __repr__(self) -> str:
         return self.text
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+    def _repr_mimebundle_(self, **options: object) -> dict[str, str]:
+        if len(self) == 1 and not any(self.prompts):
+            return self._replies[0]._repr_mimebundle_(**options)
         return {"text/plain": self.text}
 
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from trignb.notebook.errors import UsageError
 
-__all__ = ["CommandLine", "Token", "read_cell", "read_line", "split"]
+__all__ = ["CommandLine", "Token", "first_word", "read_cell", "read_line", "split"]
 
 # Of blanks C's isspace knows, \v and \f separate words but do not end one.
 _BLANKS: Final = re.compile(r"[ \t\r\v\f]*")
@@ -84,6 +84,13 @@ def split(text: str) -> list[Token]:
     if scanner.at < len(text):
         raise scanner.fault("a command ends with its line", scanner.at)
     return tokens
+
+
+def first_word(text: str, at: int = 0) -> tuple[Token | None, int]:
+    """Return the first word behind position `at` and where it ends."""
+    scanner = _Scanner(text)
+    scanner.at = at
+    return scanner.word(), scanner.at
 
 
 def read_line(text: str) -> CommandLine | None:
@@ -160,11 +167,16 @@ class _Scanner:
     def command(self) -> list[Token]:
         """Read words up to the end of the line."""
         tokens: list[Token] = []
-        while True:
-            self.at = self._after(_BLANKS, self.at)
-            if self.at >= len(self.text) or self.text[self.at] == "\n":
-                return tokens
-            tokens.append(self._word())
+        while (token := self.word()) is not None:
+            tokens.append(token)
+        return tokens
+
+    def word(self) -> Token | None:
+        """Read the next word of the line, None at its end."""
+        self.at = self._after(_BLANKS, self.at)
+        if self.at >= len(self.text) or self.text[self.at] == "\n":
+            return None
+        return self._word()
 
     def _after(self, pattern: re.Pattern[str], at: int) -> int:
         found = pattern.match(self.text, at)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from trignb.engine.events import EVICTED, EXPIRED, HASH, KEYMISS, NEW, STRING
+from trignb.engine.logs import CommandRecord, NotificationRecord
+from trignb.errors import ResponseError
+from trignb.notebook.frames import commands_frame, fired_frame, notifications_frame
+from trignb.reply import NULL_ARRAY, OK
+
+NOTIFICATION_DTYPES = {
+    "time": "datetime64[ms, UTC]",
+    "db": "int64",
+    "event": "str",
+    "event_class": "category",
+    "key": "str",
+    "key_type": "str",
+    "origin": "category",
+    "command_seq": "Int64",
+    "cause_seq": "Int64",
+    "depth": "int64",
+    "num_triggers": "int64",
+    "triggers": "object",
+    "outcome": "category",
+}
+COMMAND_DTYPES = {
+    "time": "datetime64[ms, UTC]",
+    "db": "int64",
+    "client": "str",
+    "command": "str",
+    "args": "object",
+    "n_args": "int64",
+    "key": "str",
+    "reply_type": "category",
+    "error": "str",
+    "elapsed_ms": "float64",
+    "in_multi": "bool",
+    "from_library": "str",
+    "n_notifications": "int64",
+}
+
+
+def dtypes(frame: pd.DataFrame) -> dict[str, str]:
+    return {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
+
+
+def notification(**fields: Any) -> tuple[Any, ...]:
+    record = NotificationRecord(
+        1, 1_704_067_200_123_456_789, 0, HASH, b"hset", b"k", "hash", "client",
+        [b"HSET", b"k", b"a", b"1"], 1, None, 0, [],
+    )  # fmt: skip
+    return tuple(record._replace(**fields))
+
+
+def run(outcome: str, trigger: str = "t") -> Any:
+    return SimpleNamespace(library="lib", trigger=trigger, outcome=outcome)
+
+
+def command(reply: Any = OK, **fields: Any) -> CommandRecord:
+    record = CommandRecord(
+        1, 1_704_067_200_000_000_000, 0, "notebook", [b"set", b"k", b"\xff"], reply,
+        None, 1_500_000, False, None, 2,
+    )  # fmt: skip
+    return record._replace(**fields)
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_notification_schema(rows: int) -> None:
+    frame = notifications_frame([notification(seq=i) for i in range(rows)])
+    assert dtypes(frame) == NOTIFICATION_DTYPES
+    assert list(frame.columns) == list(NOTIFICATION_DTYPES)
+    assert (frame.index.name, str(frame.index.dtype)) == ("seq", "int64")
+    assert list(frame["event_class"].cat.categories) == list("g$lshzxetdmn")
+    assert list(frame["origin"].cat.categories) == [
+        "client", "trigger", "function", "expire", "evict", "script",
+    ]  # fmt: skip
+    assert list(frame["outcome"].cat.categories) == ["none", "ok", "failed", "pending"]
+
+
+def test_notification_values() -> None:
+    frame = notifications_frame(
+        [
+            notification(fired=[run("ok"), run("failed", "u")]),
+            notification(seq=2, kind=EXPIRED, event=b"expired", origin="expire"),
+            notification(seq=3, cause_seq=1, command_seq=None, fired=[run("pending")]),
+            notification(seq=4, kind=KEYMISS, key=b"\xff", fired=[run("ok")]),
+        ]
+    )
+    assert frame["time"].iloc[0] == pd.Timestamp("2024-01-01T00:00:00.123Z")
+    assert frame["event_class"].tolist() == ["h", "x", "h", "m"]
+    assert frame["key"].tolist() == ["k", "k", "k", r"\xff"]
+    assert frame["outcome"].tolist() == ["failed", "none", "pending", "ok"]
+    assert frame["triggers"].tolist() == [["lib.t", "lib.u"], [], ["lib.t"], ["lib.t"]]
+    assert frame["num_triggers"].tolist() == [2, 0, 1, 1]
+    assert frame["command_seq"].isna().tolist() == [False, False, True, False]
+    assert frame["cause_seq"].iloc[2] == 1
+
+
+def test_raw_keys_on_request() -> None:
+    frame = notifications_frame([notification(key=b"\xff")], raw=True)
+    assert frame["key_raw"].tolist() == [b"\xff"]
+    assert dtypes(notifications_frame([], raw=True))["key_raw"] == "object"
+
+
+@pytest.mark.parametrize("kind", [STRING, NEW, EVICTED])
+def test_every_class_has_a_letter(kind: int) -> None:
+    assert notifications_frame([notification(kind=kind)])["event_class"].notna().all()
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_fired_schema(rows: int) -> None:
+    frame = fired_frame([notification(fired=[run("ok")])] * rows)
+    assert dtypes(frame) == {
+        "library": "str", "trigger": "str", "event": "str", "key": "str",
+        "outcome": "category",
+    }  # fmt: skip
+    assert len(frame) == rows
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_command_schema(rows: int) -> None:
+    frame = commands_frame([command(seq=i) for i in range(rows)], [b"k"] * rows)
+    assert dtypes(frame) == COMMAND_DTYPES
+    assert (frame.index.name, str(frame.index.dtype)) == ("seq", "int64")
+
+
+def test_command_values() -> None:
+    frame = commands_frame([command(), command(error="ERR no")], [b"k", None])
+    assert frame["command"].tolist() == ["SET", "SET"]
+    assert frame["args"].tolist()[0] == ["k", r"\xff"]
+    assert frame["n_args"].tolist() == [2, 2]
+    assert frame["key"].isna().tolist() == [False, True]
+    assert frame["elapsed_ms"].tolist() == [1.5, 1.5]
+    assert frame["reply_type"].tolist() == ["status", "error"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "name"),
+    [
+        (OK, "status"),
+        (b"x", "string"),
+        (1, "integer"),
+        (1.5, "double"),
+        (True, "boolean"),
+        (None, "nil"),
+        (NULL_ARRAY, "nil"),
+        ([], "array"),
+        ({}, "map"),
+        (set(), "set"),
+        (ResponseError("ERR"), "error"),
+    ],
+)
+def test_reply_types(reply: Any, name: str) -> None:
+    assert commands_frame([command(reply)], [None])["reply_type"].tolist() == [name]
+
+
+def test_a_large_log_is_quick_to_read() -> None:
+    records = [notification(seq=i, key=b"key:%d" % i) for i in range(100_000)]
+    started = time.process_time()
+    frame = notifications_frame(records)
+    # A million in two seconds is the aim; ten times slack for a busy machine.
+    assert time.process_time() - started < 2
+    assert len(frame) == 100_000

@@ -1,0 +1,125 @@
+"""Libraries in cells: their header, and where in the cell an error happened.
+
+V8 counts lines from the library's first, the prologue. In a cell that line is the second,
+below the magic; or, when the magic names the library and writes the prologue itself, it
+takes the magic's own place. `Source.offset` is the difference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from trignb.notebook.errors import JSError, UsageError
+from trignb.notebook.workbench import Bench, Source
+
+if TYPE_CHECKING:
+    from trignb.errors import JavaScriptError
+
+__all__ = ["js_error", "last_error_line", "library_source"]
+
+_NAME: Final = re.compile(r"#![^\n]*?[ =]name[ =](\S+)")
+_FRAME: Final = re.compile(
+    r"\s*at (?:async )?(?:(?P<name>.+?) \()?[^()]*?:(\d+):(\d+)\)?"
+)
+
+
+class _Frame(NamedTuple):
+    """One call: the function's name, a line and a column of the library."""
+
+    function: str
+    line: int
+    column: int
+
+
+def library_source(cell: str, name: str) -> Source:
+    """Return the library in a cell, with a prologue when `name` gives it one.
+
+    Raises
+    ------
+    UsageError
+        The cell's own header names another library.
+    """
+    body = cell.lstrip("\n")
+    blank = len(cell) - len(body)
+    if not body.startswith("#!"):
+        if not name:
+            return Source(cell, 1)
+        return Source(f"#!js api_version=1.0 name={name}\n{cell}", 0)
+    named = _NAME.match(body)
+    if name and named and named[1] != name:
+        raise UsageError(
+            f"the magic names library {name}, the cell's header {named[1]}"
+        )
+    return Source(body, 1 + blank)
+
+
+def js_error(
+    error: JavaScriptError, bench: Bench, source: Source | None = None
+) -> JSError:
+    """Return a library's error as a cell shows it.
+
+    Parameters
+    ----------
+    error : JavaScriptError
+        What the engine raised.
+    bench : Bench
+        Whose libraries are meant.
+    source : Source, optional
+        The cell at work, when the error comes from loading it; without it the position is
+        told as one of the library, since this cell is another.
+    """
+    return JSError(
+        str(error),
+        library=error.library,
+        line=error.line,
+        column=error.column,
+        stack=error.stack,
+        detail=_detail(error, bench, source),
+    )
+
+
+def _detail(
+    error: JavaScriptError, bench: Bench, source: Source | None
+) -> Iterator[str]:
+    if error.line is None:
+        return
+    frames = list(_frames(error.stack)) or [_Frame("", error.line, error.column or 1)]
+    code = source or bench.sources.get(error.library)
+    offset = source.offset if source else 0
+    place = "cell line" if source else "line"
+    top = frames[0]
+    where = f"{place} {error.line + offset}, column {error.column or 1}"
+    inside = f", in {top.function}" if top.function else ""
+    yield f"{where}{inside}" + (f" (library {error.library})" if error.library else "")
+    if code is not None:
+        yield from _excerpt(code, error.line, error.column or 1, offset)
+    for frame in frames[1:]:
+        yield f"called from {place} {frame.line + offset}"
+
+
+def _frames(stack: str) -> Iterator[_Frame]:
+    for line in re.split(r"[\n|]", stack):
+        found = _FRAME.fullmatch(line)
+        if found:
+            name = found["name"] or ""
+            yield _Frame(
+                "" if name.endswith("<anonymous>") else name,
+                int(found[2]),
+                int(found[3]),
+            )
+
+
+def _excerpt(source: Source, line: int, column: int, offset: int) -> Iterator[str]:
+    """Yield the source line and a caret below it."""
+    number = str(line + offset)
+    yield f"{number} | {source.line(line)}"
+    text = source.line(line)[: column - 1]
+    pad = "".join("\t" if char == "\t" else " " for char in text)
+    yield f"{' ' * len(number)} | {pad}^"
+
+
+def last_error_line(stack: str) -> int | None:
+    """Return the line of the innermost frame in a stack."""
+    return next((frame.line for frame in _frames(stack)), None)

@@ -1,0 +1,201 @@
+"""The notebook's engines, and the client through which its magics speak to each.
+
+Magics hold one `Workbench`. It makes the engine ``default`` when it is first needed, knows
+which engine is current, and runs commands: it is what stands between a magic's options and
+`trignb.Engine`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from trignb.errors import ResponseError
+from trignb.notebook.errors import UsageError, nearest
+from trignb.notebook.reply import Reply, Style
+
+if TYPE_CHECKING:
+    from trignb.api import Engine
+    from trignb.engine.session import Session
+
+__all__ = ["DEFAULT_ENGINE", "Bench", "Source", "Workbench"]
+
+DEFAULT_ENGINE: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a library's code stands in the notebook.
+
+    ``offset`` is what its lines are to be moved by to be lines of the cell.
+    """
+
+    code: str
+    offset: int
+
+    def line(self, number: int) -> str:
+        """Return a line of the code, counted from 1; nothing when there is no such line."""
+        lines = self.code.split("\n")
+        return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+class Bench:
+    """One engine and the notebook's client of it.
+
+    Attributes
+    ----------
+    engine : Engine
+        The engine.
+    session : Session
+        The client: SELECT and MULTI of one cell hold in the next.
+    sources : dict of str to Source
+        Where the libraries that cells loaded come from.
+    """
+
+    def __init__(self, engine: Engine, *, owned: bool = True, resp: int = 2) -> None:
+        self.engine = engine
+        self.owned = owned
+        self.session = self._new_session(resp)
+        self.sources: dict[str, Source] = {}
+
+    def _new_session(self, resp: int) -> Session:
+        return self.engine.session(resp=resp, name="notebook")
+
+    def prompt(self) -> str:
+        """Return what redis-cli would show now: ``redis[1](TX)>``."""
+        db = self.session.db.index
+        number = f"[{db}]" if db else ""
+        return f"redis{number}{'(TX)' if self.session.queue is not None else ''}> "
+
+    def run(self, args: Sequence[bytes], style: Style | None = None) -> Reply:
+        """Run one command; an error reply comes back as a `Reply` with `error`."""
+        core = self.engine.core
+        before = core.event_seq
+        resp = self.session.resp
+        started = time.perf_counter()
+        try:
+            value = self.session.execute(*args)
+        except ResponseError as error:
+            value = error
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        return Reply(
+            value,
+            args,
+            resp=resp,
+            elapsed_ms=elapsed_ms,
+            records=self._records_since(before),
+            style=style,
+        )
+
+    def _records_since(self, seq: int) -> list[tuple[object, ...]]:
+        """Return the notifications later than `seq`, which stand at the log's end."""
+        found: list[tuple[object, ...]] = []
+        if self.engine.core.event_seq == seq:
+            return found
+        with self.engine.core.lock:
+            for record in reversed(self.engine.core.notifications.records):
+                if record[0] <= seq:
+                    break
+                found.append(record)
+        return found[::-1]
+
+    @contextmanager
+    def speaking(self, *, db: int | None, resp: int | None) -> Iterator[None]:
+        """Use another database or protocol for a moment."""
+        session, databases = self.session, self.engine.core.databases
+        if db is not None and not 0 <= db < len(databases):
+            raise UsageError(f"-n takes 0 to {len(databases) - 1}")
+        if db is not None and session.queue is not None:
+            raise UsageError("-n is not for the middle of a MULTI: write SELECT")
+        was_db, was_resp = session.db, session.resp
+        try:
+            if db is not None:
+                session.db = databases[db]
+            if resp is not None:
+                session.set_resp(resp)
+            yield
+        finally:
+            if db is not None:
+                session.db = was_db
+            if resp is not None:
+                session.set_resp(was_resp)
+
+    def reset(self, *, keep_libraries: bool) -> None:
+        """Start over: an empty engine, a new client."""
+        self.session.close()
+        self.engine.reset(keep_libraries=keep_libraries)
+        if not keep_libraries:
+            self.sources.clear()
+        self.session = self._new_session(self.session.resp)
+
+    def close(self) -> None:
+        """Leave the engine; close it when it is the workbench's own."""
+        self.session.close()
+        if self.owned:
+            self.engine.close()
+
+
+class Workbench:
+    """The engines of a notebook.
+
+    Parameters
+    ----------
+    new_bench : callable
+        Makes an engine and its bench.
+    """
+
+    def __init__(self, new_bench: Callable[[], Bench]) -> None:
+        self.new_bench = new_bench
+        self.benches: dict[str, Bench] = {}
+        self.current = DEFAULT_ENGINE
+        self.snippets: dict[str, str] = {}
+
+    def bench(self, name: str | None = None) -> Bench:
+        """Return an engine's bench; the current one without a name.
+
+        Raises
+        ------
+        UsageError
+            There is no engine of this name.
+        """
+        name = name or self.current
+        if name == DEFAULT_ENGINE and name not in self.benches:
+            self.create(name)
+        if name not in self.benches:
+            near = nearest(name, self.benches)
+            error = UsageError(f"there is no engine {name}")
+            error.hint = (
+                f"did you mean {near}?"
+                if near
+                else f"%tf engine {name} --new creates it"
+            )
+            raise error
+        return self.benches[name]
+
+    def create(self, name: str) -> Bench:
+        """Make an engine of this name."""
+        if name in self.benches:
+            raise UsageError(f"there is an engine {name} already")
+        self.benches[name] = bench = self.new_bench()
+        return bench
+
+    def adopt(self, name: str, engine: Engine, resp: int) -> Bench:
+        """Take in an engine that a cell made in Python."""
+        engine.core.record_notifications()
+        self.benches[name] = bench = Bench(engine, owned=False, resp=resp)
+        return bench
+
+    def close(self, name: str) -> None:
+        """Close one engine; the default one becomes current in its place."""
+        self.bench(name).close()
+        del self.benches[name]
+        if self.current == name:
+            self.current = DEFAULT_ENGINE
+
+    def close_all(self) -> None:
+        """Close every engine."""
+        for name in list(self.benches):
+            self.close(name)
