@@ -5,6 +5,7 @@ Replies are typed as RESP3 types them; `to_resp2` says the same in RESP2.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 from trignb.errors import ResponseError
@@ -18,6 +19,7 @@ __all__ = [
     "NoReply",
     "NullArray",
     "Reply",
+    "SetReply",
     "Status",
     "Verbatim",
     "format_double",
@@ -43,6 +45,25 @@ class BigNumber(int):
     """A RESP3 big number."""
 
     __slots__ = ()
+
+
+class SetReply(set[Any]):
+    """A set reply that goes through its members in the order in which Redis sends them.
+
+    A plain set's order changes with every process, which no notebook could repeat.
+    """
+
+    __slots__ = ("order",)
+
+    def __init__(self, order: list[Any]) -> None:
+        super().__init__(order)
+        self.order = order
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.order)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(map(repr, self.order)) + "}" if self.order else "set()"
 
 
 class NullArray:
@@ -102,7 +123,7 @@ def to_resp2(value: Reply) -> Reply:
             flat.append(to_resp2(key))
             flat.append(to_resp2(item))
         return flat
-    if kind is set or kind is frozenset:
+    if kind is SetReply or kind is set or kind is frozenset:
         return [to_resp2(item) for item in value]
     if kind is float:
         return format_double(value)

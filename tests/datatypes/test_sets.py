@@ -54,12 +54,12 @@ class RandomChoices(RuleBasedStateMachine):
     def copy(self):
         twin = self.set.copy()
         self.set.add_members([b"only here"])
-        assert twin == self.model
+        assert set(twin) == self.model
         self.set = twin
 
     @invariant()
     def equals_the_model(self):
-        assert self.set == self.model
+        assert set(self.set) == self.model
         assert type(self.set) is Set
 
 
@@ -72,7 +72,7 @@ def test_every_member_has_its_chance():
     members.random_member()
     members.remove_members([b"3", b"9"])
     counts = Counter(members.random_member() for _ in range(8000))
-    assert set(counts) == members
+    assert counts.keys() == members.keys()
     assert all(850 < n < 1150 for n in counts.values())
 
 

@@ -1,4 +1,8 @@
-"""The set: Python's own, plus an order that exists only once random members are asked for."""
+"""The set: members in order of insertion, and an index of them once chance is asked for.
+
+Redis keeps a small set in the order of insertion (or of the integers), so ours is a dict without values: a
+Python set's order changes with every process, and no notebook could repeat it.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +30,10 @@ class SetLimits(NamedTuple):
 _DEFAULT_LIMITS = SetLimits()
 
 
-class Set(set[bytes]):
-    """Members.
+class Set(dict[bytes, None]):
+    """Members, each the key of a None.
 
-    Read it like any set; change it through its own methods, which keep ``encoding`` and
+    Read it like a set; change it through its own methods, which keep ``encoding`` and
     the order for random choices right. ``encoding`` is what OBJECT ENCODING says; it goes
     from intset over listpack to hashtable and never back.
 
@@ -74,7 +78,7 @@ class Set(set[bytes]):
             self._append_to_order(members)
         before = len(self)
         if self.encoding is HASHTABLE:
-            self.update(members)
+            self.update(dict.fromkeys(members))
             return len(self) - before
         if len(members) > (
             limits.intset_entries
@@ -83,24 +87,31 @@ class Set(set[bytes]):
         ):
             # Redis goes by the number of arguments here, repeated ones included.
             self.encoding = HASHTABLE
-            self.update(members)
+            self.update(dict.fromkeys(members))
             return len(self) - before
         for member in members:
             if member not in self:
                 self._make_room(member, limits)
-                self.add(member)
+                self[member] = None
         return len(self) - before
 
     def remove_members(self, members: Iterable[bytes]) -> int:
         """Remove members; returns how many there were."""
         before = len(self)
         if self._order is None:
-            self.difference_update(members)
+            for member in members:
+                self.pop(member, None)
         else:
             for member in members:
                 if member in self:
                     self._take(member)
         return before - len(self)
+
+    def in_order(self) -> list[bytes]:
+        """Return the members as Redis lists them: integers ascending, others as inserted."""
+        if self.encoding is INTSET:
+            return sorted(self, key=int)
+        return list(self)
 
     # -- chance
 
@@ -139,7 +150,7 @@ class Set(set[bytes]):
         order, places = self._order, self._places
         assert order is not None
         assert places is not None
-        self.remove(member)
+        del self[member]
         place, last = places.pop(member), order.pop()
         if last is not member and last != member:
             order[place] = last
@@ -157,11 +168,18 @@ class Set(set[bytes]):
                 if n + 1 > limits.intset_entries:
                     self.encoding = HASHTABLE
                 return
+            self._leave_intset()
             if n and max(map(len, self)) > limits.listpack_value:
                 self.encoding = HASHTABLE
                 return
         small = n < limits.listpack_entries and len(member) <= limits.listpack_value
         self.encoding = LISTPACK if small else HASHTABLE
+
+    def _leave_intset(self) -> None:
+        """Put the integers in the order in which Redis converts them."""
+        integers = sorted(self, key=int)
+        self.clear()
+        self.update(dict.fromkeys(integers))
 
 
 def _first_encoding(members: Sequence[bytes], limits: SetLimits) -> str:
