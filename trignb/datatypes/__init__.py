@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trignb.datatypes.hashes import Hash
+from trignb.datatypes.hashes import Hash, HashLimits
 from trignb.datatypes.lists import List
 from trignb.datatypes.sets import Set, SetLimits
 from trignb.datatypes.sorted_sets import SortedSet
@@ -16,6 +16,7 @@ from trignb.datatypes.sorted_sets import SortedSet
 __all__ = [
     "TYPE_NAMES",
     "Hash",
+    "HashLimits",
     "List",
     "Set",
     "SetLimits",

@@ -1,0 +1,270 @@
+"""One value as RDB writes it: the payload of DUMP and RESTORE.
+
+A payload is a type byte, the value, and a footer: the RDB version and a CRC-64. Each kind of value adds
+one entry to `SAVERS`, by Python type, and one per RDB type it is read from to `LOADERS`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from trignb.datatypes.crc64 import crc64
+from trignb.datatypes.hashes import Hash, HashLimits
+from trignb.datatypes.listpack import is_int64
+from trignb.datatypes.lzf import lzf_compress, lzf_decompress
+from trignb.datatypes.packed import (
+    pack_listpack,
+    unpack_listpack,
+    unpack_ziplist,
+    unpack_zipmap,
+)
+
+__all__ = [
+    "DEFAULTS",
+    "LOADERS",
+    "RDB_VERSION",
+    "SAVERS",
+    "Reader",
+    "Writer",
+    "dump_value",
+    "is_intact",
+    "load_value",
+]
+
+RDB_VERSION: Final = 11
+
+# Version and checksum at the end of a payload.
+_FOOTER: Final = 10
+
+STRING: Final = 0
+HASH: Final = 4
+HASH_ZIPMAP: Final = 9
+HASH_ZIPLIST: Final = 13
+HASH_LISTPACK: Final = 16
+
+Config = Mapping[str, Any]
+
+# The parameters that concern values, by Redis's defaults.
+DEFAULTS: Final[Config] = {
+    "rdbcompression": True,
+    "hash-max-listpack-entries": 512,
+    "hash-max-listpack-value": 64,
+}
+
+
+def dump_value(value: object, config: Config = DEFAULTS) -> bytes:
+    """Return a value's payload, footer included.
+
+    Parameters
+    ----------
+    value : object
+        What the keyspace holds.
+    config : mapping
+        Parameter names to values, as `trignb.engine.config.Config.values` has them.
+    """
+    out = Writer(compress=config["rdbcompression"])
+    SAVERS[type(value)](out, value)
+    out += RDB_VERSION.to_bytes(2, "little")
+    return bytes(out) + crc64(out).to_bytes(8, "little")
+
+
+def is_intact(payload: bytes) -> bool:
+    """Whether version and checksum of a payload are right."""
+    if len(payload) < _FOOTER:
+        return False
+    version = int.from_bytes(payload[-_FOOTER:-8], "little")
+    checksum = int.from_bytes(payload[-8:], "little")
+    return version <= RDB_VERSION and crc64(payload[:-8]) == checksum
+
+
+def load_value(payload: bytes, config: Config = DEFAULTS) -> Any:
+    """Return the value of a payload, whose footer is not looked at.
+
+    Raises
+    ------
+    ValueError
+        When it is not the payload of a value (Redis: ``Bad data format``).
+    """
+    reader = Reader(payload[:-_FOOTER])
+    kind = reader.byte()
+    if kind not in LOADERS:
+        raise ValueError(f"unknown RDB type {kind}")
+    return LOADERS[kind](reader, config)
+
+
+# -- the elements of the format
+
+
+class Writer(bytearray):
+    """What is being written; ``compress`` tells whether long strings are compressed."""
+
+    def __init__(self, *, compress: bool) -> None:
+        super().__init__()
+        self.compress = compress
+
+    def length(self, n: int) -> None:
+        """Write a length."""
+        if n < 1 << 6:
+            self.append(n)
+        elif n < 1 << 14:
+            self += (0x4000 | n).to_bytes(2, "big")
+        elif n < 1 << 32:
+            self.append(0x80)
+            self += n.to_bytes(4, "big")
+        else:
+            self.append(0x81)
+            self += n.to_bytes(8, "big")
+
+    def string(self, text: bytes | bytearray) -> None:
+        """Write a string: as an integer, compressed or plain."""
+        if len(text) <= 11 and is_int64(bytes(text)) and self._integer(int(text)):
+            return
+        if self.compress and len(text) > 20:
+            packed = lzf_compress(bytes(text), len(text) - 4)
+            if packed is not None:
+                self.append(0xC3)
+                self.length(len(packed))
+                self.length(len(text))
+                self += packed
+                return
+        self.length(len(text))
+        self += text
+
+    def _integer(self, value: int) -> bool:
+        for code, size in enumerate((1, 2, 4)):
+            if -(1 << (8 * size - 1)) <= value < 1 << (8 * size - 1):
+                self.append(0xC0 | code)
+                self += value.to_bytes(size, "little", signed=True)
+                return True
+        return False
+
+
+class Reader:
+    """Reads from a payload; every method raises ValueError at its end."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, n: int) -> bytes:
+        """Read so many bytes."""
+        start, self.at = self.at, self.at + n
+        if self.at > len(self.data):
+            raise ValueError("the payload ends too early")
+        return self.data[start : self.at]
+
+    def byte(self) -> int:
+        """Read one byte."""
+        return self.take(1)[0]
+
+    def length(self) -> int:
+        """Read a length."""
+        length, is_encoding = self._length()
+        if is_encoding:
+            raise ValueError("a length was expected")
+        return length
+
+    def _length(self) -> tuple[int, bool]:
+        first = self.byte()
+        kind, low = first >> 6, first & 0x3F
+        if kind == 0:
+            return low, False
+        if kind == 1:
+            return low << 8 | self.byte(), False
+        if kind == 3:
+            return low, True
+        if low > 1:
+            raise ValueError("unknown length")
+        return int.from_bytes(self.take(8 if low else 4), "big"), False
+
+    def string(self) -> bytes:
+        """Read a string."""
+        length, is_encoding = self._length()
+        if not is_encoding:
+            return self.take(length)
+        if length < 3:
+            return b"%d" % int.from_bytes(self.take(1 << length), "little", signed=True)
+        if length == 3:
+            packed_size, size = self.length(), self.length()
+            return lzf_decompress(self.take(packed_size), size)
+        raise ValueError("unknown string encoding")
+
+
+# -- strings
+
+
+def _save_string(out: Writer, value: bytes | bytearray) -> None:
+    out.append(STRING)
+    out.string(value)
+
+
+def _load_string(reader: Reader, _config: Config) -> bytes:
+    return reader.string()
+
+
+# -- hashes
+
+
+def _save_hash(out: Writer, value: Hash) -> None:
+    if value.is_small:
+        out.append(HASH_LISTPACK)
+        out.string(pack_listpack(part for pair in value.items() for part in pair))
+        return
+    out.append(HASH)
+    out.length(len(value))
+    for field, text in value.items():
+        out.string(field)
+        out.string(text)
+
+
+def _load_hash(reader: Reader, config: Config) -> Hash:
+    count = reader.length()
+    # Not more than the rest can hold, whatever was announced.
+    if count > len(reader.data):
+        raise ValueError("hash: more fields than bytes")
+    elements = [reader.string() for _ in range(2 * count)]
+    return _make_hash(elements, config, config["hash-max-listpack-value"])
+
+
+def _load_zipmap(reader: Reader, config: Config) -> Hash:
+    elements = unpack_zipmap(reader.string())
+    return _make_hash(elements, config, config["hash-max-listpack-value"])
+
+
+def _load_packed_hash(
+    unpack: Callable[[bytes], list[bytes]],
+) -> Callable[[Reader, Config], Hash]:
+    # Redis does not measure the values of a hash that comes packed.
+    return lambda reader, config: _make_hash(
+        unpack(reader.string()), config, sys.maxsize
+    )
+
+
+def _make_hash(elements: list[bytes], config: Config, longest: int) -> Hash:
+    if not elements or len(elements) & 1:
+        raise ValueError("hash: a field without a value, or none at all")
+    value = Hash()
+    value.fill(elements, HashLimits(config["hash-max-listpack-entries"], longest))
+    if 2 * len(value) != len(elements):
+        raise ValueError("hash: a field is there twice")
+    return value
+
+
+# -- who reads and writes what
+
+
+SAVERS: Final[dict[type, Callable[[Writer, Any], None]]] = {
+    bytes: _save_string,
+    bytearray: _save_string,
+    Hash: _save_hash,
+}
+
+LOADERS: Final[dict[int, Callable[[Reader, Config], Any]]] = {
+    STRING: _load_string,
+    HASH: _load_hash,
+    HASH_ZIPMAP: _load_zipmap,
+    HASH_ZIPLIST: _load_packed_hash(unpack_ziplist),
+    HASH_LISTPACK: _load_packed_hash(unpack_listpack),
+}
