@@ -1,13 +1,15 @@
-"""Redis's compact encodings as bytes: listpack and intset both ways; ziplist and zipmap, of older
-versions, only to be read.
+"""Redis's compact encodings as bytes.
 
-Every reader raises ValueError for anything that is not exactly well formed.
+Listpack and intset both ways; ziplist and zipmap, of older versions, only to be read. Every reader
+raises ValueError for anything that is not exactly well formed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from struct import Struct, error as StructError
+from itertools import pairwise
+from struct import Struct
+from struct import error as struct_error
 from typing import Final
 
 from trignb.datatypes.listpack import is_int64
@@ -218,7 +220,7 @@ def unpack_intset(blob: bytes) -> list[int]:
         int.from_bytes(blob[i : i + size], "little", signed=True)
         for i in range(start, len(blob), size)
     ]
-    if any(a >= b for a, b in zip(members, members[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(members)):
         raise ValueError("intset: not in order")
     return members
 
@@ -229,7 +231,7 @@ def unpack_intset(blob: bytes) -> list[int]:
 def _header(layout: Struct, blob: bytes) -> tuple[int, ...]:
     try:
         return layout.unpack_from(blob)
-    except StructError:
+    except struct_error:
         raise ValueError("packed value: too short") from None
 
 
