@@ -123,12 +123,7 @@ def library_line(library: Library) -> str:
     """
     parts = [
         f"{len(names)} {kind}{'s' if len(names) > 1 else ''} ({', '.join(names)})"
-        for kind, names in (
-            ("function", library.functions),
-            ("cluster function", library.cluster_functions),
-            ("keyspace trigger", library.keyspace_triggers),
-            ("stream trigger", library.stream_triggers),
-        )
+        for kind, names in library.registered.items()
         if names
     ]
     return f"OK  library {library.name}: {', '.join(parts)}"

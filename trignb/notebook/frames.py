@@ -23,18 +23,30 @@ from trignb.reply import NullArray, Status
 if TYPE_CHECKING:
     from trignb.api import Engine
     from trignb.engine.logs import CommandRecord
+    from trignb.functions.library import Library
+    from trignb.functions.triggers import KeyspaceTrigger
 
 __all__ = [
     "commands",
     "commands_frame",
     "fired_frame",
+    "functions",
+    "libraries",
     "notifications",
     "notifications_frame",
+    "triggers",
 ]
 
 EVENT_CLASSES: Final = tuple("g$lshzxetdmn")
 ORIGINS: Final = ("client", "trigger", "function", "expire", "evict", "script")
 OUTCOMES: Final = ("none", "ok", "failed", "pending")
+KINDS: Final = (
+    "function",
+    "async_function",
+    "keyspace_trigger",
+    "stream_trigger",
+    "cluster_function",
+)
 REPLY_TYPES: Final = (
     "status",
     "string",
@@ -55,6 +67,154 @@ _CLASS_CODES: Final = {
     if letter in EVENT_CLASSES
 }
 _ORIGIN_CODES: Final = {name: code for code, name in enumerate(ORIGINS)}
+
+
+# -- libraries
+
+
+def triggers(engine: Engine) -> pd.DataFrame:
+    """Return one row per keyspace trigger.
+
+    Returns
+    -------
+    DataFrame
+        Index ``library``, ``trigger``. ``prefix`` and ``description`` str,
+        ``num_triggered`` (the sum of the next four's first and ``running``),
+        ``num_finished``, ``num_success``, ``num_failed`` and ``running`` int64,
+        ``last_ms``, ``total_ms``, ``avg_ms`` and ``max_ms`` float64, ``last_error`` str,
+        ``last_error_line`` Int64 (a line of the library), ``last_run``
+        datetime64[ms, UTC].
+    """
+    with engine.core.lock:
+        rows = [t for lib in _libraries(engine) for t in lib.triggers.values()]
+        return _triggers_frame(rows)
+
+
+def _triggers_frame(rows: Sequence[KeyspaceTrigger]) -> pd.DataFrame:
+    data = {
+        "library": columns.text(t.library for t in rows),
+        "trigger": columns.text(t.name for t in rows),
+        "prefix": columns.words([t.prefix for t in rows]),
+        "description": columns.text(t.description for t in rows),
+        "num_triggered": columns.count(t.num_triggered for t in rows),
+        "num_finished": columns.count(t.num_finished for t in rows),
+        "num_success": columns.count(t.num_success for t in rows),
+        "num_failed": columns.count(t.num_failed for t in rows),
+        "running": columns.count(t.running for t in rows),
+        "last_ms": columns.milliseconds(t.last_ns / 1e6 for t in rows),
+        "total_ms": columns.milliseconds(t.total_ns / 1e6 for t in rows),
+        "avg_ms": columns.milliseconds(
+            _average_ms(t.total_ns, t.num_finished) for t in rows
+        ),
+        "max_ms": columns.milliseconds(t.max_ns / 1e6 for t in rows),
+        "last_error": columns.text(t.last_error for t in rows),
+        "last_error_line": columns.nullable_count([t.last_error_line for t in rows]),
+        "last_run": columns.times([t.last_run_ns for t in rows]),
+    }
+    return columns.frame(data, index=("library", "trigger"), length=len(rows))
+
+
+def functions(engine: Engine) -> pd.DataFrame:
+    """Return one row for everything that libraries registered.
+
+    Returns
+    -------
+    DataFrame
+        Index ``library``, ``name``. ``kind`` category (function, async_function,
+        keyspace_trigger, stream_trigger, cluster_function), ``is_async`` bool, ``flags``
+        str (joined by commas), ``prefix`` str, ``window`` Int64, ``description`` str,
+        ``calls`` and ``failures`` int64, ``avg_ms`` float64, ``line`` Int64.
+    """
+    with engine.core.lock:
+        rows = [item for lib in _libraries(engine) for item in lib.registrations()]
+        data = {
+            "library": columns.text(item.library for item in rows),
+            "name": columns.text(item.name for item in rows),
+            "kind": columns.category([KINDS.index(_kind(i)) for i in rows], KINDS),
+            "is_async": columns.flag(_is_async(item) for item in rows),
+            "flags": columns.text(",".join(_of(item, "flags", ())) for item in rows),
+            "prefix": columns.text(_prefix(item) for item in rows),
+            "window": columns.nullable_count([_of(item, "window") for item in rows]),
+            "description": columns.text(_of(item, "description") for item in rows),
+            "calls": columns.count(_calls(item) for item in rows),
+            "failures": columns.count(_failures(item) for item in rows),
+            "avg_ms": columns.milliseconds(
+                _average_ms(_of(item, "total_ns", 0), _calls(item)) for item in rows
+            ),
+            "line": columns.nullable_count([item.line for item in rows]),
+        }
+    return columns.frame(data, index=("library", "name"), length=len(rows))
+
+
+def libraries(engine: Engine) -> pd.DataFrame:
+    """Return one row per library.
+
+    Returns
+    -------
+    DataFrame
+        Index ``name``. ``engine``, ``api_version`` and ``user`` str, ``functions``,
+        ``cluster_functions``, ``keyspace_triggers``, ``stream_triggers`` and
+        ``pending_jobs`` int64, ``configuration`` str, ``code_lines`` int64,
+        ``code_sha1`` str, ``loaded_at`` datetime64[ms, UTC], ``loads`` int64.
+    """
+    with engine.core.lock:
+        rows = _libraries(engine)
+        data = {
+            "name": columns.text(lib.name for lib in rows),
+            "engine": columns.text(lib.engine for lib in rows),
+            "api_version": columns.text(lib.api_version for lib in rows),
+            "user": columns.text(lib.user for lib in rows),
+            "functions": columns.count(len(lib.functions) for lib in rows),
+            "cluster_functions": columns.count(
+                len(lib.cluster_functions) for lib in rows
+            ),
+            "keyspace_triggers": columns.count(len(lib.triggers) for lib in rows),
+            "stream_triggers": columns.count(len(lib.stream_triggers) for lib in rows),
+            "pending_jobs": columns.count(lib.pending_jobs for lib in rows),
+            "configuration": columns.text(lib.configuration for lib in rows),
+            "code_lines": columns.count(len(lib.code.splitlines()) for lib in rows),
+            "code_sha1": columns.text(lib.code_sha1 for lib in rows),
+            "loaded_at": columns.times([lib.loaded_at for lib in rows]),
+            "loads": columns.count(lib.loads for lib in rows),
+        }
+    return columns.frame(data, index="name", length=len(rows))
+
+
+def _libraries(engine: Engine) -> list[Library]:
+    return list(engine.library_registry.libraries.values())
+
+
+def _average_ms(total_ns: int, runs: int) -> float:
+    return total_ns / 1e6 / runs if runs else 0.0
+
+
+# Registrations of the five kinds have few attributes in common.
+
+
+def _of(item: Any, name: str, default: Any = None) -> Any:
+    return getattr(item, name, default)
+
+
+def _kind(item: Any) -> str:
+    kind = str(_of(item, "kind", "cluster_function"))
+    return "async_function" if kind == "function" and item.is_async else kind
+
+
+def _is_async(item: Any) -> bool:
+    return bool(_of(item, "is_async", False))
+
+
+def _prefix(item: Any) -> str | None:
+    prefix = _of(item, "prefix")
+    return None if prefix is None else readable(prefix)
+
+
+def _calls(item: Any) -> int:
+    return int(_of(item, "calls", _of(item, "num_triggered", 0)))
+
+
+def _failures(item: Any) -> int:
+    return int(_of(item, "failures", _of(item, "num_failed", 0)))
 
 
 # -- keyspace events
