@@ -1,14 +1,471 @@
-"""The libraries of one engine."""
+"""The libraries of one engine: loading, replacing, deleting, and what they share."""
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from trignb.engine.session import Session
+from trignb.errors import ResponseError
+from trignb.functions import commands, config
+from trignb.functions.calls import JS_OUT_OF_MEMORY
+from trignb.functions.failures import ErrorRecord, Failure, error_line
+from trignb.functions.host import LibraryHost
+from trignb.functions.library import (
+    ClusterFunction,
+    Function,
+    Library,
+    LibrarySource,
+)
+from trignb.functions.listing import ListRequest, describe
+from trignb.functions.prologue import check_api_version, parse_prologue
+from trignb.functions.streams import StreamTrigger, check_same_prefix
+from trignb.functions.triggers import KeyspaceTrigger, Triggers, TriggerStatistics
+from trignb.js.runtime import (
+    CLUSTER_FUNCTION,
+    FUNCTION,
+    KEYSPACE_TRIGGER,
+    JsError,
+    JsOom,
+    JsTerminated,
+    RuntimeLimits,
+)
+from trignb.reply import OK, Status
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.js.runtime import Host, Registration, Runtime
+
+__all__ = ["Access", "Registry"]
+
+ERRORS_KEPT: Final = 1000
+
+RuntimeFactory = Callable[["Host", LibrarySource, RuntimeLimits], "Runtime"]
+
+
+class Access(Protocol):
+    """What users may do; an engine without users has none of it."""
+
+    def user_exists(self, user: str) -> bool:
+        """Whether the user is there and enabled."""
+
+    def key_denial(self, user: str, key: bytes) -> str | None:
+        """Return why the user may not do everything with a key, None if he may."""
 
 
 class Registry:
-    def __init__(self, core: Any) -> None:
+    """All libraries, and what their runs ask for.
+
+    Attributes
+    ----------
+    libraries : dict
+        `Library` by name, in the order of their first load.
+    triggers : Triggers
+        The keyspace triggers of all of them, in firing order.
+    errors : deque of ErrorRecord
+        The last errors of JavaScript, oldest first.
+    in_library : bool
+        Library code is running: its writes fire no keyspace triggers.
+    is_guarded : bool
+        A run needs a look at rights or at memory before it starts.
+    unsafe_commands : bool
+        Libraries may call what scripts may not (TFUNCTION DEBUG).
+    access : Access or None
+        Set by a layer that knows users.
+    out_of_memory : callable
+        Tells whether the keyspace is above ``maxmemory``; set by a layer that measures it.
+    timeout_ms, error_verbosity : int
+        From the configuration.
+    """
+
+    def __init__(self, core: Core, make_runtime: RuntimeFactory | None = None) -> None:
         self.core = core
-        self.libraries: dict[str, Any] = {}
+        self.clock = core.clock
+        self.libraries: dict[str, Library] = {}
+        self.errors: deque[ErrorRecord] = deque(maxlen=ERRORS_KEPT)
+        self.in_library = False
+        self.is_guarded = False
+        self.unsafe_commands = False
+        self.access: Access | None = None
+        self.out_of_memory: Callable[[], bool] = _never
+        self.timeout_ms = 0
+        self.error_verbosity = 1
+        self._make_runtime = make_runtime or _v8_runtime
+        self._memory_suspected = False
+        self._positions = count()
+        self._retired: list[LibraryHost] = []
+        self._session: Session | None = None
+        self.triggers = Triggers(self)
+        config.add_parameters(core.config)
+        self._follow_config()
+        core.add_family(commands.make_family(self))
+
+    # -- configuration
+
+    def setting(self, name: str) -> Any:
+        """Return the value of a ``redisgears_2`` parameter."""
+        return self.core.config.values[config.PREFIX + name]
+
+    def _follow_config(self) -> None:
+        def timeout(_value: object) -> None:
+            # Under policy Kill nothing is terminated.
+            kills = self.setting("library-fatal-failure-policy") == "Kill"
+            self.timeout_ms = 0 if kills else self.setting("lock-redis-timeout")
+
+        def verbosity(level: int) -> None:
+            self.error_verbosity = level
+
+        on_change = self.core.config.on_change
+        on_change(config.PREFIX + "lock-redis-timeout", timeout)
+        on_change(config.PREFIX + "library-fatal-failure-policy", timeout)
+        on_change(config.PREFIX + "error-verbosity", verbosity)
+
+    # -- what runs ask
+
+    def refuses_writes(self) -> bool:
+        """Whether libraries may not write: a replica, or writes are paused."""
+        return self.core.is_replica or not self.core.may_expire()
+
+    def set_access(self, access: Access | None) -> None:
+        """Ask for rights from now on, or no more."""
+        self.access = access
+        self._guard()
+
+    def suspect_memory(self) -> None:
+        """Look at V8's memory before the next run: a script wanted more than there is."""
+        self._memory_suspected = True
+        self._guard()
+
+    def _guard(self) -> None:
+        self.is_guarded = self._memory_suspected or self.access is not None
+
+    def js_is_out_of_memory(self) -> bool:
+        """Whether V8 has no memory for another run; looks only where that is suspected."""
+        if not self._memory_suspected:
+            return False
+        if self._heap_is_full():
+            return True
+        self._memory_suspected = False
+        self._guard()
+        return False
+
+    def _heap_is_full(self) -> bool:
+        limit = self.setting("v8-maxmemory")
+        total = 0
+        for library in self.libraries.values():
+            total += library.runtime.heap_statistics().total
+            if total >= limit:
+                return True
+        return False
+
+    def refusal(self, trigger: KeyspaceTrigger, key: bytes) -> ResponseError | None:
+        """Return why a trigger may not run for a key."""
+        if self.access is not None:
+            denial = self.access.key_denial(trigger.owner.user, key)
+            if denial is not None:
+                return ResponseError(
+                    f"User '{trigger.owner.user}' has no permissions on key "
+                    f"'{_key_text(key)}', {denial}."
+                )
+        if self.js_is_out_of_memory():
+            return ResponseError(JS_OUT_OF_MEMORY)
+        return None
+
+    def note_failure(
+        self, library: str, kind: str, item: str, failure: Failure
+    ) -> None:
+        """Keep an error for those who look later."""
+        self.errors.append(
+            ErrorRecord(
+                self.clock.read(),
+                library,
+                kind,
+                item,
+                failure.short,
+                failure.line,
+                failure.column,
+                failure.stack,
+            )
+        )
+
+    # -- loading
+
+    def load(
+        self, code: str, configuration: str | None, user: str, *, replace: bool
+    ) -> Status:
+        """Compile, evaluate and publish a library; the lock is held.
+
+        Raises
+        ------
+        ResponseError
+            The text of section 2.2; `JavaScriptError` when the code itself is at fault.
+            Nothing has changed then.
+        """
+        try:
+            prologue = parse_prologue(code)
+        except ResponseError as error:
+            raise compile_error(str(error)) from None
+        name, source = prologue.name, LibrarySource(code, prologue, configuration, user)
+        old = self.libraries.get(name)
+        host = LibraryHost(self, name)
+        host.runtime = runtime = self._compile(host, source)
+        try:
+            if old is not None and not replace:
+                raise ResponseError(f"Library {name} already exists.")
+            registrations = self._evaluate(runtime, source)
+            library = self._build(host, source, registrations, old)
+        except BaseException:
+            runtime.dispose()
+            raise
+        self._publish(library, old)
+        return OK
+
+    def _compile(self, host: LibraryHost, source: LibrarySource) -> Runtime:
+        if self._heap_is_full():
+            raise compile_error(JS_OUT_OF_MEMORY)
+        limits = RuntimeLimits(
+            heap_bytes=self.setting("v8-maxmemory"),
+            remote_timeout_ms=self.setting("remote-task-default-timeout"),
+        )
+        runtime = self._make_runtime(host, source, limits)
+        try:
+            runtime.compile()
+            check_api_version(source.prologue.version)
+        except (JsError, JsTerminated) as error:
+            runtime.dispose()
+            failure = self._note_load_failure(source, error)
+            message = f"Failed to compile library: {failure.short}"
+            raise failure.to_error(source.prologue.name, message) from None
+        except ResponseError as error:
+            runtime.dispose()
+            raise compile_error(str(error)) from None
+        except BaseException:
+            runtime.dispose()
+            raise
+        return runtime
+
+    def _evaluate(self, runtime: Runtime, source: LibrarySource) -> list[Registration]:
+        timeout = self.timeout_ms
+        if self.core.is_loading and timeout:
+            timeout = self.setting("db-loading-lock-redis-timeout")
+        try:
+            return runtime.load(timeout)
+        except (JsError, JsTerminated) as error:
+            failure = self._note_load_failure(source, error)
+            text = failure.text(self.error_verbosity)
+            message = f"Failed loading library: {text}."
+            raise failure.to_error(source.prologue.name, message) from None
+
+    def _note_load_failure(
+        self, source: LibrarySource, error: JsError | JsTerminated
+    ) -> Failure:
+        failure = Failure.of(error)
+        if isinstance(error, JsOom):
+            self.suspect_memory()
+        self.note_failure(source.prologue.name, "load", "", failure)
+        return failure
+
+    def _build(
+        self,
+        host: LibraryHost,
+        source: LibrarySource,
+        registrations: list[Registration],
+        old: Library | None,
+    ) -> Library:
+        library = Library(self, source, host)
+        for registration in registrations:
+            self._register(library, registration, old)
+        if not (library.functions or library.triggers or library.stream_triggers):
+            raise ResponseError("Neither function nor other registrations were found.")
+        if old is not None:
+            library.loads += old.loads
+        return library
+
+    def _register(
+        self, library: Library, registration: Registration, old: Library | None
+    ) -> None:
+        name = registration.name
+        if registration.kind == FUNCTION:
+            library.functions[name] = Function(library, registration)
+        elif registration.kind == CLUSTER_FUNCTION:
+            library.cluster_functions[name] = ClusterFunction(
+                library.name, name, registration.line
+            )
+        elif registration.kind == KEYSPACE_TRIGGER:
+            kept = old.triggers.get(name) if old is not None else None
+            library.triggers[name] = KeyspaceTrigger(
+                library,
+                registration,
+                next(self._positions) if kept is None else kept.position,
+                TriggerStatistics() if kept is None else kept.statistics,
+            )
+        else:
+            reader = old.stream_triggers.get(name) if old is not None else None
+            try:
+                check_same_prefix(reader, registration)
+            except ResponseError as error:
+                raise ResponseError(
+                    error_line(f"Failed loading library: {error}.")
+                ) from None
+            library.stream_triggers[name] = StreamTrigger(
+                library, registration, {} if reader is None else reader.streams
+            )
+
+    def _publish(self, library: Library, old: Library | None) -> None:
+        self.libraries[library.name] = library
+        self.triggers.replace(
+            old.triggers.values() if old is not None else (),
+            library.triggers.values(),
+        )
+        if old is not None:
+            self._retire(old)
+        if self.core.notifications.records.maxlen:
+            self.core.record_notifications()
+
+    # -- from Python
+
+    def load_from_python(
+        self,
+        code: str,
+        replace: bool = False,
+        config: Mapping[str, Any] | str | None = None,
+    ) -> Library:
+        """Load a library; what `trignb.Engine.load` does."""
+        argv: list[bytes] = [b"TFUNCTION", b"LOAD"]
+        if replace:
+            argv.append(b"REPLACE")
+        if config is not None:
+            text = config if isinstance(config, str) else json.dumps(dict(config))
+            argv += [b"CONFIG", text.encode()]
+        argv.append(code.encode("utf-8", "surrogateescape"))
+        if self._session is None:
+            self._session = Session(self.core)
+            self._session.name = b"engine.load"
+        with self.core.lock:
+            self.core.run(self._session, argv)
+            return self.libraries[parse_prologue(code).name]
+
+    # -- deleting
+
+    def delete(self, name: str) -> Status:
+        """Forget a library, its triggers and their statistics; the lock is held."""
+        library = self.libraries.pop(name, None)
+        if library is None:
+            raise ResponseError("library does not exists")
+        self.triggers.replace(library.triggers.values(), ())
+        self._retire(library)
+        return OK
+
+    def clear(self) -> None:
+        """Forget all libraries and errors."""
+        with self.core.lock:
+            for name in list(self.libraries):
+                self.delete(name)
+            self.errors.clear()
+            if not self.core.nesting:
+                self.core.run_unit(_nothing)
+
+    def reset_statistics(self) -> None:
+        """Start all counters from zero; libraries stay as they are."""
+        with self.core.lock:
+            for library in self.libraries.values():
+                for function in library.functions.values():
+                    function.reset_statistics()
+                for trigger in library.triggers.values():
+                    # A new object: runs that are under way end on the old one.
+                    trigger.statistics = TriggerStatistics()
+            self.errors.clear()
 
     def close(self) -> None:
-        self.libraries.clear()
+        """Stop all JavaScript."""
+        with self.core.lock:
+            hosts = [library.host for library in self.libraries.values()]
+            hosts += self._retired
+            self.triggers.replace(list(self.triggers), ())
+            self.libraries.clear()
+            self._retired = []
+            for host in hosts:
+                host.is_gone = True
+        for host in hosts:
+            _dispose(host)
+
+    # -- retired runtimes: they live while their background work does
+
+    def _retire(self, library: Library) -> None:
+        host = library.host
+        host.is_gone = True
+        self._retired.append(host)
+        # Jobs already queued still run the old callbacks, hence the end of the queue.
+        self.core.queue_job(self._dispose_idle)
+
+    def _dispose_idle(self) -> None:
+        idle = [host for host in self._retired if not _is_busy(host)]
+        self._retired = [host for host in self._retired if host not in idle]
+        for host in idle:
+            _dispose(host)
+
+    def job_finished(self, host: LibraryHost) -> None:
+        """Dispose of a retired runtime whose last background work has ended."""
+        if host.is_gone and host in self._retired and not _is_busy(host):
+            self._retired.remove(host)
+            # Not from here: this is the runtime's own thread.
+            threading.Thread(
+                target=_dispose, args=(host,), name="trignb-dispose", daemon=True
+            ).start()
+
+    @property
+    def retired_count(self) -> int:
+        """Runtimes of libraries that are gone whose background work goes on."""
+        return len(self._retired)
+
+    # -- describing
+
+    def list(self, request: ListRequest) -> list[Any]:
+        """Return what TFUNCTION LIST answers."""
+        return describe(self.libraries.values(), request)
+
+
+def compile_error(text: str) -> ResponseError:
+    """Return the error for code that cannot become a library."""
+    return ResponseError(error_line(f"Failed to compile library: {text}"))
+
+
+def _is_busy(host: LibraryHost) -> bool:
+    return host.runtime is not None and host.runtime.live_jobs > 0
+
+
+def _dispose(host: LibraryHost) -> None:
+    if host.runtime is not None:
+        host.runtime.dispose()
+
+
+def _v8_runtime(host: Host, source: LibrarySource, limits: RuntimeLimits) -> Runtime:
+    # Imported at the first load: V8 costs 10 ms and 8 MB.
+    from trignb.js.v8 import LibraryRuntime
+
+    return LibraryRuntime(
+        host,
+        source.prologue.name,
+        source.code,
+        limits,
+        config_json=source.configuration,
+    )
+
+
+def _key_text(key: bytes) -> str:
+    with contextlib.suppress(UnicodeDecodeError):
+        return key.decode()
+    return "[binary data]"
+
+
+def _never() -> bool:
+    return False
+
+
+def _nothing() -> None:
+    """Do nothing."""

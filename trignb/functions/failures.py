@@ -1,0 +1,78 @@
+"""Why a run failed: what clients read, what statistics keep, what Python sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from trignb.errors import JavaScriptError
+from trignb.js.runtime import JsError
+
+__all__ = ["ErrorRecord", "Failure", "error_line"]
+
+INTERRUPTED: Final = "Err Execution was interrupted"
+
+_CONTROL: Final = str.maketrans("\r\n\0", "   ")
+
+
+def error_line(text: str) -> str:
+    """Return an error text as it fits into one line of the protocol."""
+    return text.translate(_CONTROL)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed run.
+
+    ``short`` and ``verbose`` are the two forms of ``error-verbosity``; ``line`` and
+    ``column`` the innermost position in the library, from 1.
+    """
+
+    short: str
+    verbose: str
+    line: int | None = None
+    column: int | None = None
+    stack: str = ""
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """Return what there is to know of an exception."""
+        if isinstance(error, JsError):
+            return cls(
+                error.message, error.verbose, error.line, error.column, error.trace
+            )
+        if isinstance(error, KeyboardInterrupt):
+            return cls(INTERRUPTED, INTERRUPTED)
+        text = str(error) or type(error).__name__
+        return cls(text, text)
+
+    def text(self, verbosity: int) -> str:
+        """Return the form that ``error-verbosity`` asks for."""
+        return self.verbose if verbosity > 1 else self.short
+
+    def to_error(self, library: str, message: str) -> JavaScriptError:
+        """Return the exception for the caller, with the position in the library."""
+        return JavaScriptError(
+            error_line(message),
+            library=library,
+            line=self.line,
+            column=self.column,
+            stack=self.stack,
+        )
+
+
+class ErrorRecord(NamedTuple):
+    """One entry of the registry's ring of errors.
+
+    ``item`` is the trigger's or function's name, empty while a library is loaded; ``kind``
+    is ``load``, ``function``, ``keyspace_trigger`` or ``stream_trigger``.
+    """
+
+    time_ns: int
+    library: str
+    kind: str
+    item: str
+    message: str
+    line: int | None
+    column: int | None
+    stack: str
