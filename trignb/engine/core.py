@@ -27,6 +27,7 @@ from trignb.engine.dispatch import make_run
 from trignb.engine.expiry import ExpiryCycle
 from trignb.engine.logs import CLIENT_FRAME, CommandLog, Frame, NotificationLog
 from trignb.engine.pubsub import PubSub
+from trignb.engine.scan import Cursors
 from trignb.engine.table import CommandTable
 from trignb.errors import EngineClosed, ResponseError
 
@@ -121,6 +122,7 @@ class Core:
             weakref.WeakValueDictionary()
         )
         self.pubsub = PubSub()
+        self.cursors = Cursors()
         self.blocking = Blocking(self)
         # The queues of blocked commands; empty, it costs a write one test.
         self.waited_keys = self.blocking.queues

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trignb.datatypes import SetLimits
+from trignb.datatypes import HashLimits, SetLimits
 
 if TYPE_CHECKING:
     from trignb.engine.config import Config
@@ -24,10 +24,13 @@ _SETS = (
 class Limits:
     """The ``…-max-listpack-…`` parameters.
 
-    ``sets`` is a `SetLimits`; ``list_fill`` is ``list-max-listpack-size``.
+    ``sets`` is a `SetLimits`; ``list_fill`` is ``list-max-listpack-size``. HSET reads
+    ``hash_entries`` and ``hash_value``, two ints; the rest takes them together, ``hashes``.
     """
 
     __slots__ = (
+        "hash_entries",
+        "hash_value",
         "list_fill",
         "sets",
         "zset_entries",
@@ -36,8 +39,11 @@ class Limits:
 
     def __init__(self, config: Config) -> None:
         self.zset_entries = self.zset_value = self.list_fill = 0
+        self.hash_entries = self.hash_value = 0
         self.sets = SetLimits()
         for attribute, name in (
+            ("hash_entries", "hash-max-listpack-entries"),
+            ("hash_value", "hash-max-listpack-value"),
             ("zset_entries", "zset-max-listpack-entries"),
             ("zset_value", "zset-max-listpack-value"),
             ("list_fill", "list-max-listpack-size"),
@@ -50,6 +56,11 @@ class Limits:
 
         for name in _SETS:
             config.on_change(name, keep_sets)
+
+    @property
+    def hashes(self) -> HashLimits:
+        """Up to where a hash is a listpack."""
+        return HashLimits(self.hash_entries, self.hash_value)
 
     def _keep(self, attribute: str) -> Any:
         def keep(value: Any) -> None:
