@@ -17,7 +17,16 @@ from trignb.notebook.text import (
     render,
     show,
 )
-from trignb.reply import NULL_ARRAY, OK, BigNumber, Status, Verbatim, format_double
+from trignb.reply import (
+    NO_REPLY,
+    NULL_ARRAY,
+    OK,
+    BigNumber,
+    SetReply,
+    Status,
+    Verbatim,
+    format_double,
+)
 
 SEED_LIST = [
     [
@@ -51,6 +60,8 @@ SEED_LIST = [
         ({b"a": [1, 2]}, '1# "a" => \n   1) (integer) 1\n   2) (integer) 2'),
         ({b"a": [1]}, '1# "a" => 1) (integer) 1'),
         ({b"b", b"a"}, '1~ "a"\n2~ "b"'),
+        (SetReply([b"b", b"a"]), '1~ "b"\n2~ "a"'),
+        (NO_REPLY, ""),
     ],
 )
 def test_standard(value: Any, expected: str) -> None:

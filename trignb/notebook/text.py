@@ -2,7 +2,7 @@ r"""Replies as redis-cli prints them, byte for byte.
 
 `render` gives the bytes redis-cli would write (without the last line feed), `show` the same
 for people: what is not UTF-8 appears as ``\xHH``. Where redis-cli leaves the order open (a
-RESP3 set) ours is sorted, so that a notebook's output does not depend on the hash seed.
+plain Python set) ours is sorted, so that a notebook's output does not depend on the hash seed.
 
 Source: observed on redis-cli 7.0; a test compares the two.
 """
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from trignb.errors import ResponseError
 from trignb.reply import (
     BigNumber,
+    NoReply,
     NullArray,
     Reply,
+    SetReply,
     Verbatim,
     format_double,
     to_resp2,
@@ -132,6 +134,8 @@ def readable(value: bytes) -> str:
 
 def ordered(value: set[Reply] | frozenset[Reply]) -> list[Reply]:
     """Return a set's members in an order that does not change from run to run."""
+    if isinstance(value, SetReply):
+        return list(value)
     return sorted(value, key=lambda member: _standard(member, b"", utf8=False))
 
 
@@ -198,6 +202,8 @@ def _text(value: Reply) -> bytes:
         return bytes(value)
     if isinstance(value, float):
         return format_double(value)
+    if isinstance(value, NoReply):
+        return b""
     return str(value).encode("utf-8", "surrogateescape")
 
 
@@ -228,7 +234,7 @@ def _standard(value: Reply, prefix: bytes, *, utf8: bool) -> bytes:
         return b"(integer) %d" % value
     if isinstance(value, float):
         return b"(double) " + format_double(value)
-    if isinstance(value, (str, Verbatim)):
+    if isinstance(value, (str, Verbatim, NoReply)):
         return _text(value)
     return quote(bytes(value), utf8=utf8).encode("utf-8", "surrogateescape")
 
