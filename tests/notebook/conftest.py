@@ -7,12 +7,13 @@ import shutil
 import socket
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 MISSING = "redis-cli is not installed: text and quoting were not compared with it"
 MARK = b"+---- next ----\r\n"
@@ -112,3 +113,27 @@ def redis_cli() -> RedisCli:
             pytest.fail(MISSING)
         pytest.skip(MISSING)
     return RedisCli()
+
+
+@pytest.fixture(scope="session")
+def _interactive_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One shell for the session: IPython has one a process."""
+    os.environ["IPYTHONDIR"] = str(tmp_path_factory.mktemp("ipython"))
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance(colors="nocolor", history_length=0)
+    shell.history_manager.enabled = False
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def shell(_interactive_shell: Any) -> Iterator[Any]:
+    """A shell with the extension loaded and an engine that is empty."""
+    names = set(_interactive_shell.user_ns)
+    _interactive_shell.run_line_magic("load_ext", "trignb")
+    yield _interactive_shell
+    _interactive_shell.run_line_magic("unload_ext", "trignb")
+    # The engines are closed when a cell ends.
+    _interactive_shell.run_cell("pass")
+    for name in set(_interactive_shell.user_ns) - names:
+        del _interactive_shell.user_ns[name]
