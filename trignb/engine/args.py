@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from trignb.errors import ResponseError
-from trignb.reply import format_double
 
 __all__ = [
     "INT64_MAX",
@@ -17,10 +16,13 @@ __all__ = [
     "syntax_error",
     "to_float",
     "to_int",
+    "to_int32",
     "wrong_arity",
     "wrong_type",
 ]
 
+INT32_MIN: Final = -(1 << 31)
+INT32_MAX: Final = (1 << 31) - 1
 INT64_MIN: Final = -(1 << 63)
 INT64_MAX: Final = (1 << 63) - 1
 
@@ -66,7 +68,7 @@ def _encode_other(arg: object) -> bytes:
     if isinstance(arg, int):
         return b"%d" % arg
     if isinstance(arg, float):
-        return format_double(arg)
+        return repr(float(arg)).removesuffix(".0").encode()
     raise TypeError(f"{type(arg).__name__} is not a command argument")
 
 
@@ -79,6 +81,17 @@ def to_int(text: bytes | bytearray, error: str | None = None) -> int:
     # int() takes blanks, signs and underscores that Redis refuses.
     if b"%d" % value != text or not INT64_MIN <= value <= INT64_MAX:
         raise ResponseError(error) if error else not_an_integer()
+    return value
+
+
+def to_int32(text: bytes, error: str | None = None) -> int:
+    """Return an integer of 32 bits, which database numbers are."""
+    value = to_int(text, error)
+    if not INT32_MIN <= value <= INT32_MAX:
+        raise ResponseError(
+            error
+            or f"ERR value is out of range, value must between {INT32_MIN} and {INT32_MAX}"
+        )
     return value
 
 

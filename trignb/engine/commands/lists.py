@@ -75,7 +75,7 @@ def _push(
 
 
 def _new_list(s: Session, key: bytes) -> List:
-    items = List(s.core.config.values["list-max-listpack-size"])
+    items = List(s.core.limits.list_fill)
     s.db.add(key, items)
     return items
 

@@ -1,0 +1,787 @@
+"""Sorted sets: scores, ranks, ranges, pops, and the algebra of several."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trignb.datatypes import Set, SortedSet
+from trignb.engine.args import (
+    INT64_MAX,
+    INT64_MIN,
+    syntax_error,
+    to_float,
+    to_int,
+    wrong_type,
+)
+from trignb.engine.blocking import NOTHING, to_timeout
+from trignb.engine.events import ZSET
+from trignb.engine.ranges import LexRange, ScoreRange, clip, limit_ranks
+from trignb.engine.scan import parse_cursor, parse_options
+from trignb.engine.spec import CommandFamily
+from trignb.errors import ResponseError
+from trignb.reply import Reply, format_double
+
+if TYPE_CHECKING:
+    from trignb.engine.session import Session
+
+family = CommandFamily("sorted-set")
+command = family.command
+
+Args = list[bytes]
+Pairs = list[tuple[bytes, float]]
+
+_NOT_POSITIVE = "ERR value is out of range, must be positive"
+_NAN = "ERR resulting score is not a number (NaN)"
+
+
+# Scores ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _AddOptions:
+    """NX, XX, GT, LT, CH and INCR of ZADD."""
+
+    nx: bool = False
+    xx: bool = False
+    gt: bool = False
+    lt: bool = False
+    ch: bool = False
+    incr: bool = False
+
+
+_PLAIN = _AddOptions()
+_INCR = _AddOptions(incr=True)
+_ADD_WORDS = frozenset({b"nx", b"xx", b"gt", b"lt", b"ch", b"incr"})
+
+
+@command("ZADD")
+def zadd(s: Session, args: Args) -> Reply:
+    """Adds members with scores, or changes the scores of members."""
+    at, words = 2, set()
+    while at < len(args) and args[at].lower() in _ADD_WORDS:
+        words.add(args[at].lower().decode())
+        at += 1
+    options = _AddOptions(**dict.fromkeys(words, True)) if words else _PLAIN
+    rest = args[at:]
+    if not rest or len(rest) % 2:
+        raise syntax_error()
+    if options.nx and options.xx:
+        raise ResponseError("ERR XX and NX options at the same time are not compatible")
+    if (options.gt and (options.nx or options.lt)) or (options.lt and options.nx):
+        raise ResponseError(
+            "ERR GT, LT, and/or NX options at the same time are not compatible"
+        )
+    if options.incr and len(rest) > 2:
+        raise ResponseError("ERR INCR option supports a single increment-element pair")
+    return _add(s, args[1], rest, options)
+
+
+@command("ZINCRBY")
+def zincrby(s: Session, args: Args) -> Reply:
+    """Adds to the score of a member."""
+    return _add(s, args[1], args[2:], _INCR)
+
+
+def _add(s: Session, key: bytes, given: Args, options: _AddOptions) -> Reply:
+    scores = [to_float(text) for text in given[::2]]
+    db = s.db
+    zset = db.lookup_type(key, SortedSet)
+    if zset is None and options.xx:
+        return None if options.incr else 0
+    held = zset if zset is not None else SortedSet()
+    limits = s.core.limits
+    added = updated = 0
+    score: float | None = None
+    for member, change in zip(given[1::2], scores, strict=True):
+        old = held.scores.get(member)
+        score = _new_score(old, change, options)
+        if score is None or score == old:
+            continue
+        if zset is None:
+            zset = held
+            db.add(key, held)
+        held.put(member, score, limits.zset_entries, limits.zset_value)
+        if old is None:
+            added += 1
+        else:
+            updated += 1
+    if added or updated:
+        event = b"zincr" if options.incr else b"zadd"
+        db.changed(ZSET, event, key, added + updated)
+    if options.incr:
+        return score
+    return added + updated if options.ch else added
+
+
+def _new_score(old: float | None, change: float, options: _AddOptions) -> float | None:
+    """Return the score a member gets, None when the options forbid a change."""
+    if old is None:
+        return None if options.xx else change
+    if options.nx:
+        return None
+    score = change
+    if options.incr:
+        score = old + change
+        if score != score:
+            raise ResponseError(_NAN)
+    if (options.gt and score <= old) or (options.lt and score >= old):
+        return None
+    return score
+
+
+@command("ZREM")
+def zrem(s: Session, args: Args) -> int:
+    """Removes members."""
+    db, key = s.db, args[1]
+    zset = db.lookup_type(key, SortedSet)
+    if zset is None:
+        return 0
+    removed = sum(zset.discard(member) for member in args[2:])
+    if removed:
+        db.changed(ZSET, b"zrem", key, removed)
+        db.drop_if_empty(key, zset)
+    return removed
+
+
+@command("ZSCORE")
+def zscore(s: Session, args: Args) -> float | None:
+    """Returns the score of a member."""
+    zset = s.db.read_type(args[1], SortedSet)
+    return None if zset is None else zset.scores.get(args[2])
+
+
+@command("ZMSCORE")
+def zmscore(s: Session, args: Args) -> list[float | None]:
+    """Returns the scores of several members."""
+    zset = s.db.read_type(args[1], SortedSet)
+    if zset is None:
+        return [None] * (len(args) - 2)
+    return [zset.scores.get(member) for member in args[2:]]
+
+
+@command("ZCARD")
+def zcard(s: Session, args: Args) -> int:
+    """Counts the members."""
+    zset = s.db.read_type(args[1], SortedSet)
+    return 0 if zset is None else len(zset)
+
+
+@command("ZRANK")
+def zrank(s: Session, args: Args) -> Reply:
+    """Returns the rank of a member, lowest score first."""
+    return _rank(s, args, reverse=False)
+
+
+@command("ZREVRANK")
+def zrevrank(s: Session, args: Args) -> Reply:
+    """Returns the rank of a member, highest score first."""
+    return _rank(s, args, reverse=True)
+
+
+def _rank(s: Session, args: Args, *, reverse: bool) -> Reply:
+    with_score = len(args) == 4
+    if len(args) > 4 or (with_score and args[3].upper() != b"WITHSCORE"):
+        raise syntax_error()
+    zset = s.db.read_type(args[1], SortedSet)
+    if zset is None or args[2] not in zset:
+        return s.null_array if with_score else None
+    rank = zset.rank(args[2])
+    if reverse:
+        rank = len(zset) - 1 - rank
+    return [rank, zset.scores[args[2]]] if with_score else rank
+
+
+@command("ZCOUNT")
+def zcount(s: Session, args: Args) -> int:
+    """Counts the members with scores in a range."""
+    return _count(s, args[1], ScoreRange.parse(args[2], args[3]))
+
+
+@command("ZLEXCOUNT")
+def zlexcount(s: Session, args: Args) -> int:
+    """Counts the members in a range of members."""
+    return _count(s, args[1], LexRange.parse(args[2], args[3]))
+
+
+def _count(s: Session, key: bytes, within: ScoreRange | LexRange) -> int:
+    zset = s.db.read_type(key, SortedSet)
+    if zset is None:
+        return 0
+    start, stop = within.ranks(zset)
+    return stop - start
+
+
+@command("ZSCAN")
+def zscan(s: Session, args: Args) -> Reply:
+    """Goes through members and scores step by step."""
+    cursor = parse_cursor(args[2])
+    zset = s.db.read_type(args[1], SortedSet)
+    if zset is None:
+        return [b"0", []]
+    options = parse_options(args, 3)
+    if zset.is_small:
+        cursor, page = 0, list(zset)
+    else:
+        place = (s.db.index, args[1])
+        cursor, page = s.core.cursors.page(cursor, options.count, zset.scores, place)
+    flat: list[bytes] = []
+    for member in page:
+        if options.matches is None or options.matches(member):
+            flat += (member, format_double(zset.scores[member]))
+    return [b"%d" % cursor, flat]
+
+
+# Ranges ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What ZRANGE and its older forms ask for."""
+
+    key: bytes
+    within: ScoreRange | LexRange | tuple[int, int]
+    reverse: bool = False
+    offset: int = 0
+    count: int = -1
+    with_scores: bool = False
+
+    def entries(self, zset: SortedSet) -> list[tuple[float, bytes]]:
+        """Return the (score, member) pairs in the order asked for."""
+        start, stop = self._ranks(zset)
+        found: list[tuple[float, bytes]] = zset.entries[start:stop]
+        if self.reverse:
+            found.reverse()
+        return found
+
+    def _ranks(self, zset: SortedSet) -> tuple[int, int]:
+        n = len(zset)
+        if isinstance(self.within, tuple):
+            start, stop = clip(*self.within, n)
+            return (n - stop, n - start) if self.reverse else (start, stop)
+        start, stop = self.within.ranks(zset)
+        return limit_ranks(start, stop, self.offset, self.count, reverse=self.reverse)
+
+
+def _parse_range(
+    args: Args, *, kind: bytes = b"", reverse: bool | None = None, store: bool = False
+) -> _Range:
+    """Read ``key min max [BYSCORE|BYLEX] [REV] [LIMIT n m] [WITHSCORES]``.
+
+    The older forms fix `kind` and `reverse`; then these words are not options.
+    """
+    key, low, high = args[:3]
+    free = reverse is None
+    offset, count, with_scores, limited = 0, -1, False, False
+    at = 3
+    while at < len(args):
+        word = args[at].upper()
+        if word == b"WITHSCORES" and not store:
+            with_scores = True
+        elif word == b"LIMIT" and at + 2 < len(args):
+            offset, count, limited = to_int(args[at + 1]), to_int(args[at + 2]), True
+            at += 2
+        elif free and word == b"REV" and not reverse:
+            reverse = True
+        elif free and not kind and word in (b"BYSCORE", b"BYLEX"):
+            kind = word
+        else:
+            raise syntax_error()
+        at += 1
+    if limited and not kind:
+        raise ResponseError(
+            "ERR syntax error, LIMIT is only supported in combination with either "
+            "BYSCORE or BYLEX"
+        )
+    if with_scores and kind == b"BYLEX":
+        raise ResponseError(
+            "ERR syntax error, WITHSCORES not supported in combination with BYLEX"
+        )
+    if reverse and kind:
+        low, high = high, low
+    within: ScoreRange | LexRange | tuple[int, int]
+    if kind == b"BYSCORE":
+        within = ScoreRange.parse(low, high)
+    elif kind:
+        within = LexRange.parse(low, high)
+    else:
+        within = (to_int(low), to_int(high))
+    return _Range(key, within, bool(reverse), offset, count, with_scores)
+
+
+@command("ZRANGE")
+def zrange(s: Session, args: Args) -> Reply:
+    """Returns the members in a range of ranks, scores or members."""
+    return _range(s, _parse_range(args[1:]))
+
+
+@command("ZREVRANGE")
+def zrevrange(s: Session, args: Args) -> Reply:
+    """Returns the members in a range of ranks, highest score first."""
+    return _range(s, _parse_range(args[1:], reverse=True))
+
+
+@command("ZRANGEBYSCORE")
+def zrangebyscore(s: Session, args: Args) -> Reply:
+    """Returns the members with scores in a range."""
+    return _range(s, _parse_range(args[1:], kind=b"BYSCORE", reverse=False))
+
+
+@command("ZREVRANGEBYSCORE")
+def zrevrangebyscore(s: Session, args: Args) -> Reply:
+    """Returns the members with scores in a range, highest first."""
+    return _range(s, _parse_range(args[1:], kind=b"BYSCORE", reverse=True))
+
+
+@command("ZRANGEBYLEX")
+def zrangebylex(s: Session, args: Args) -> Reply:
+    """Returns the members in a range of members."""
+    return _range(s, _parse_range(args[1:], kind=b"BYLEX", reverse=False))
+
+
+@command("ZREVRANGEBYLEX")
+def zrevrangebylex(s: Session, args: Args) -> Reply:
+    """Returns the members in a range of members, last first."""
+    return _range(s, _parse_range(args[1:], kind=b"BYLEX", reverse=True))
+
+
+def _range(s: Session, wanted: _Range) -> Reply:
+    zset = s.db.read_type(wanted.key, SortedSet)
+    if zset is None:
+        return []
+    entries = wanted.entries(zset)
+    if wanted.with_scores:
+        return _with_scores(s, [(member, score) for score, member in entries])
+    return [member for _, member in entries]
+
+
+def _with_scores(s: Session, pairs: Pairs) -> list[Reply]:
+    """Return members with scores: nested in RESP3, flat in RESP2."""
+    if s.resp == 3:
+        return [[member, score] for member, score in pairs]
+    flat: list[Reply] = []
+    for member, score in pairs:
+        flat += (member, score)
+    return flat
+
+
+@command("ZRANGESTORE")
+def zrangestore(s: Session, args: Args) -> int:
+    """Stores the members in a range of another sorted set."""
+    wanted = _parse_range(args[2:], store=True)
+    zset = s.db.read_type(wanted.key, SortedSet)
+    entries = [] if zset is None else wanted.entries(zset)
+    pairs = [(member, score) for score, member in entries]
+    return _store_pairs(s, args[1], pairs, b"zrangestore")
+
+
+def _store_pairs(s: Session, target: bytes, pairs: Pairs, event: bytes) -> int:
+    """Put a new sorted set under a key, or delete the key when there is nothing to put."""
+    db = s.db
+    if not pairs:
+        db.delete(target)
+        return 0
+    zset = SortedSet(pairs)
+    zset.choose_encoding(s.core.limits.zset_entries, s.core.limits.zset_value)
+    db.assign(target, zset)
+    db.changed(ZSET, event, target)
+    return len(zset)
+
+
+@command("ZREMRANGEBYRANK")
+def zremrangebyrank(s: Session, args: Args) -> int:
+    """Removes the members in a range of ranks."""
+    start, stop = to_int(args[2]), to_int(args[3])
+    return _remove_range(
+        s, args[1], b"zremrangebyrank", lambda zset: clip(start, stop, len(zset))
+    )
+
+
+@command("ZREMRANGEBYSCORE")
+def zremrangebyscore(s: Session, args: Args) -> int:
+    """Removes the members with scores in a range."""
+    within = ScoreRange.parse(args[2], args[3])
+    return _remove_range(s, args[1], b"zremrangebyscore", within.ranks)
+
+
+@command("ZREMRANGEBYLEX")
+def zremrangebylex(s: Session, args: Args) -> int:
+    """Removes the members in a range of members."""
+    within = LexRange.parse(args[2], args[3])
+    return _remove_range(s, args[1], b"zremrangebylex", within.ranks)
+
+
+def _remove_range(
+    s: Session,
+    key: bytes,
+    event: bytes,
+    ranks: Callable[[SortedSet], tuple[int, int]],
+) -> int:
+    db = s.db
+    zset = db.lookup_type(key, SortedSet)
+    if zset is None:
+        return 0
+    removed = len(zset.drop_ranks(*ranks(zset)))
+    if removed:
+        db.changed(ZSET, event, key, removed)
+        db.drop_if_empty(key, zset)
+    return removed
+
+
+# Popping ---------------------------------------------------------------------------
+
+
+@command("ZPOPMIN")
+def zpopmin(s: Session, args: Args) -> Reply:
+    """Takes the members with the lowest scores."""
+    return _pop(s, args, lowest=True)
+
+
+@command("ZPOPMAX")
+def zpopmax(s: Session, args: Args) -> Reply:
+    """Takes the members with the highest scores."""
+    return _pop(s, args, lowest=False)
+
+
+def _pop(s: Session, args: Args, *, lowest: bool) -> Reply:
+    if len(args) > 3:
+        raise syntax_error()
+    count = to_int(args[2], _NOT_POSITIVE) if len(args) == 3 else 1
+    if count < 0:
+        raise ResponseError(_NOT_POSITIVE)
+    zset = s.db.lookup_type(args[1], SortedSet)
+    if zset is None or count == 0:
+        return []
+    pairs = _take(s, args[1], zset, count, lowest=lowest)
+    return list(pairs[0]) if len(args) == 2 else _with_scores(s, pairs)
+
+
+def _take(
+    s: Session, key: bytes, zset: SortedSet, count: int, *, lowest: bool
+) -> Pairs:
+    """Take up to `count` entries from an end, with everything that follows."""
+    db, n = s.db, len(zset)
+    count = min(count, n)
+    taken = zset.drop_ranks(*((0, count) if lowest else (n - count, n)))
+    if not lowest:
+        taken.reverse()
+    db.changed(ZSET, b"zpopmin" if lowest else b"zpopmax", key, count)
+    db.drop_if_empty(key, zset)
+    return [(member, score) for score, member in taken]
+
+
+@command("ZMPOP")
+def zmpop(s: Session, args: Args) -> Reply:
+    """Takes entries from the first of several sorted sets that has any."""
+    keys, lowest, count = _parse_mpop(args, 1)
+    reply = _mpop(s, keys, lowest, count)
+    return s.null_array if reply is NOTHING else reply
+
+
+@command("BZMPOP")
+def bzmpop(s: Session, args: Args) -> Reply:
+    """Takes entries from the first of several sorted sets that has any, or waits."""
+    keys, lowest, count = _parse_mpop(args, 2)
+    timeout = to_timeout(args[1])
+    return _wait(s, keys, timeout, lambda: _mpop(s, keys, lowest, count))
+
+
+def _parse_mpop(args: Args, at: int) -> tuple[list[bytes], bool, int]:
+    positive = "ERR numkeys should be greater than 0"
+    number = to_int(args[at], positive)
+    if number <= 0:
+        raise ResponseError(positive)
+    after = at + 1 + number
+    if after >= len(args) or args[after].upper() not in (b"MIN", b"MAX"):
+        raise syntax_error()
+    count, rest = 1, args[after + 1 :]
+    if rest:
+        if len(rest) != 2 or rest[0].upper() != b"COUNT":
+            raise syntax_error()
+        positive = "ERR count should be greater than 0"
+        count = to_int(rest[1], positive)
+        if count <= 0:
+            raise ResponseError(positive)
+    return args[at + 1 : after], args[after].upper() == b"MIN", count
+
+
+def _mpop(s: Session, keys: Sequence[bytes], lowest: bool, count: int) -> Reply:
+    for key in keys:
+        zset = s.db.lookup_type(key, SortedSet)
+        if zset is None:
+            continue
+        pairs = _take(s, key, zset, count, lowest=lowest)
+        if s.core.sinks:
+            name = b"ZPOPMIN" if lowest else b"ZPOPMAX"
+            s.core.propagate_as([name, key, b"%d" % len(pairs)])
+        return [key, [list(pair) for pair in pairs]]
+    return NOTHING
+
+
+@command("BZPOPMIN")
+def bzpopmin(s: Session, args: Args) -> Reply:
+    """Takes the entry with the lowest score, or waits for one."""
+    return _blocking_pop(s, args, b"ZPOPMIN", lowest=True)
+
+
+@command("BZPOPMAX")
+def bzpopmax(s: Session, args: Args) -> Reply:
+    """Takes the entry with the highest score, or waits for one."""
+    return _blocking_pop(s, args, b"ZPOPMAX", lowest=False)
+
+
+def _blocking_pop(s: Session, args: Args, name: bytes, *, lowest: bool) -> Reply:
+    timeout = to_timeout(args[-1])
+    keys = args[1:-1]
+
+    def attempt() -> Reply:
+        for key in keys:
+            zset = s.db.lookup_type(key, SortedSet)
+            if zset is not None:
+                ((member, score),) = _take(s, key, zset, 1, lowest=lowest)
+                if s.core.sinks:
+                    s.core.propagate_as([name, key])
+                return [key, member, score]
+        return NOTHING
+
+    return _wait(s, keys, timeout, attempt)
+
+
+def _wait(
+    s: Session, keys: Sequence[bytes], timeout: float, attempt: Callable[[], Reply]
+) -> Reply:
+    return s.core.blocking.serve(
+        s, keys, timeout, attempt, empty=s.null_array, kind=SortedSet
+    )
+
+
+@command("ZRANDMEMBER")
+def zrandmember(s: Session, args: Args) -> Reply:
+    """Returns members at random, leaving them where they are."""
+    if len(args) > 4 or (len(args) == 4 and args[3].upper() != b"WITHSCORES"):
+        raise syntax_error()
+    count = to_int(args[2]) if len(args) > 2 else None
+    with_scores = len(args) == 4
+    if count == INT64_MIN:
+        raise ResponseError(
+            "ERR value is out of range, value must between "
+            f"{-INT64_MAX} and {INT64_MAX}"
+        )
+    most = (1 << 62) - 1
+    if with_scores and count is not None and not -most <= count <= most:
+        raise ResponseError("ERR value is out of range")
+    zset = s.db.read_type(args[1], SortedSet)
+    if zset is None:
+        return None if count is None else []
+    if count is None:
+        return random.choice(zset.entries)[1]
+    pairs = [(member, score) for score, member in _sample(zset, count)]
+    return _with_scores(s, pairs) if with_scores else [member for member, _ in pairs]
+
+
+def _sample(zset: SortedSet, count: int) -> Sequence[tuple[float, bytes]]:
+    if count < 0:
+        return random.choices(zset.entries, k=-count)
+    if count >= len(zset):
+        # Redis walks a skiplist from its end here.
+        return zset.entries[:: 1 if zset.is_small else -1]  # type: ignore[no-any-return]
+    return random.sample(zset.entries, count)
+
+
+# Algebra ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Algebra:
+    """``numkeys key … [WEIGHTS w …] [AGGREGATE …] [WITHSCORES]``."""
+
+    sources: list[dict[bytes, float]]
+    weights: list[float]
+    aggregate: Callable[[float, float], float]
+    with_scores: bool = False
+
+
+def _sum(a: float, b: float) -> float:
+    total = a + b
+    # Infinity plus minus infinity counts as nothing.
+    return total if total == total else 0.0
+
+
+_AGGREGATES: dict[bytes, Callable[[float, float], float]] = {
+    b"SUM": _sum,
+    b"MIN": min,
+    b"MAX": max,
+}
+
+
+def _parse_keys(args: Args, at: int) -> tuple[list[bytes], Args]:
+    """Read ``numkeys key …``; returns the keys and what follows them."""
+    number = to_int(args[at])
+    if number < 1:
+        name = args[0].decode("utf-8", "replace").lower()
+        raise ResponseError(f"ERR at least 1 input key is needed for '{name}' command")
+    after = at + 1 + number
+    if after > len(args):
+        raise syntax_error()
+    return args[at + 1 : after], args[after:]
+
+
+def _parse_algebra(
+    s: Session, args: Args, at: int, *, weighted: bool, store: bool
+) -> _Algebra:
+    keys, rest = _parse_keys(args, at)
+    # Redis looks the keys up before it reads the options: misses and wrong types first.
+    sources = _sources(s, keys)
+    number = len(keys)
+    weights, with_scores = [1.0] * number, False
+    aggregate: Callable[[float, float], float] = _sum
+    while rest:
+        word = rest[0].upper()
+        if weighted and word == b"WEIGHTS" and len(rest) > number:
+            error = "ERR weight value is not a float"
+            weights = [to_float(text, error) for text in rest[1 : number + 1]]
+            rest = rest[number + 1 :]
+        elif weighted and word == b"AGGREGATE" and len(rest) > 1:
+            if rest[1].upper() not in _AGGREGATES:
+                raise syntax_error()
+            aggregate = _AGGREGATES[rest[1].upper()]
+            rest = rest[2:]
+        elif not store and word == b"WITHSCORES":
+            with_scores, rest = True, rest[1:]
+        else:
+            raise syntax_error()
+    return _Algebra(sources, weights, aggregate, with_scores)
+
+
+def _sources(s: Session, keys: list[bytes]) -> list[dict[bytes, float]]:
+    """Look up every source; a plain set's members have score 1."""
+    sources: list[dict[bytes, float]] = []
+    for key in keys:
+        value = s.db.read(key)
+        if value is None:
+            sources.append({})
+        elif type(value) is SortedSet:
+            sources.append(value.scores)
+        elif type(value) is Set:
+            sources.append(dict.fromkeys(value, 1.0))
+        else:
+            raise wrong_type()
+    return sources
+
+
+def _weighted(score: float, weight: float) -> float:
+    product = score * weight
+    return product if product == product else 0.0
+
+
+def _union(wanted: _Algebra) -> dict[bytes, float]:
+    together: dict[bytes, float] = {}
+    for source, weight in zip(wanted.sources, wanted.weights, strict=True):
+        for member, score in source.items():
+            score = _weighted(score, weight)
+            old = together.get(member)
+            together[member] = score if old is None else wanted.aggregate(old, score)
+    return together
+
+
+def _intersection(wanted: _Algebra) -> dict[bytes, float]:
+    sources = wanted.sources
+    common: dict[bytes, float] = {}
+    for member in min(sources, key=len):
+        if not all(member in source for source in sources):
+            continue
+        scores = [
+            _weighted(source[member], weight)
+            for source, weight in zip(sources, wanted.weights, strict=True)
+        ]
+        total = scores[0]
+        for score in scores[1:]:
+            total = wanted.aggregate(total, score)
+        common[member] = total
+    return common
+
+
+def _difference(wanted: _Algebra) -> dict[bytes, float]:
+    first, *others = wanted.sources
+    return {
+        member: score
+        for member, score in first.items()
+        if not any(member in other for other in others)
+    }
+
+
+Combine = Callable[[_Algebra], dict[bytes, float]]
+
+
+def _answer(
+    s: Session, args: Args, combine: Combine, *, weighted: bool = True
+) -> Reply:
+    wanted = _parse_algebra(s, args, 1, weighted=weighted, store=False)
+    found = combine(wanted)
+    pairs = sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
+    if wanted.with_scores:
+        return _with_scores(s, pairs)
+    return [member for member, _ in pairs]
+
+
+def _store(
+    s: Session, args: Args, combine: Combine, event: bytes, *, weighted: bool = True
+) -> int:
+    wanted = _parse_algebra(s, args, 2, weighted=weighted, store=True)
+    return _store_pairs(s, args[1], list(combine(wanted).items()), event)
+
+
+@command("ZUNION")
+def zunion(s: Session, args: Args) -> Reply:
+    """Returns what several sorted sets hold together."""
+    return _answer(s, args, _union)
+
+
+@command("ZINTER")
+def zinter(s: Session, args: Args) -> Reply:
+    """Returns what several sorted sets have in common."""
+    return _answer(s, args, _intersection)
+
+
+@command("ZDIFF")
+def zdiff(s: Session, args: Args) -> Reply:
+    """Returns what the first sorted set holds and no other does."""
+    return _answer(s, args, _difference, weighted=False)
+
+
+@command("ZUNIONSTORE")
+def zunionstore(s: Session, args: Args) -> int:
+    """Stores what several sorted sets hold together."""
+    return _store(s, args, _union, b"zunionstore")
+
+
+@command("ZINTERSTORE")
+def zinterstore(s: Session, args: Args) -> int:
+    """Stores what several sorted sets have in common."""
+    return _store(s, args, _intersection, b"zinterstore")
+
+
+@command("ZDIFFSTORE")
+def zdiffstore(s: Session, args: Args) -> int:
+    """Stores what the first sorted set holds and no other does."""
+    return _store(s, args, _difference, b"zdiffstore", weighted=False)
+
+
+@command("ZINTERCARD")
+def zintercard(s: Session, args: Args) -> int:
+    """Counts what several sorted sets have in common, up to a limit."""
+    keys, rest = _parse_keys(args, 1)
+    sources = _sources(s, keys)
+    limit = 0
+    while rest:
+        if rest[0].upper() != b"LIMIT" or len(rest) < 2:
+            raise syntax_error()
+        negative = "ERR LIMIT can't be negative"
+        limit = to_int(rest[1], negative)
+        if limit < 0:
+            raise ResponseError(negative)
+        rest = rest[2:]
+    found = sum(all(m in source for source in sources) for m in min(sources, key=len))
+    return min(found, limit) if limit else found
