@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,9 +40,10 @@ class Exclusion:
         )
 
 
+@cache
 def read_exclusions() -> list[Exclusion]:
     """Return all entries; one for both sides becomes two."""
-    entries = tomllib.loads(FILE.read_text("utf-8"))["exclusion"]
+    entries = tomllib.loads(FILE.read_text("utf-8")).get("exclusion", [])
     return [
         Exclusion(**{**entry, "side": side, "fields": tuple(entry.get("fields", ()))})
         for entry in entries

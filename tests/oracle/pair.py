@@ -49,9 +49,8 @@ class Pair:
     def __init__(self, runner: OracleRunner) -> None:
         self.runner = runner
         runner.reset()
-        self.engine = trignb.Engine()
+        self.engine = trignb.Engine(notify_keyspace_events=ALL_FLAGS)
         self.engine.core.active_expire = False
-        self.engine.execute("CONFIG", "SET", "notify-keyspace-events", ALL_FLAGS)
         self.events: list[Event] = []
         self.effects: list[Effect] = []
         self.engine.core.listen(self._hear, EVERYTHING)

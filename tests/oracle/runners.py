@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +67,12 @@ class EngineRunner:
     """A fresh engine with a clock that stands still."""
 
     def __init__(self) -> None:
-        self.engine = trignb.Engine()
+        self.engine = trignb.Engine(notify_keyspace_events=ALL_FLAGS)
         self.core = self.engine.core
         self.engine.clock.freeze(at=FROZEN_AT)
         self.core.active_expire = False
         self.sessions = {"main": self.engine.session(resp=2)}
-        self.late: dict[str, Any] = {}
+        self.late: dict[str, LateCall] = {}
         self.heard: list[Event] = []
         self.effects: list[tuple[int, list[bytes]]] = []
         self.messages = KeyspaceMessages()
@@ -84,7 +85,6 @@ class EngineRunner:
         self.heard.append(Event(db.index, event, key, CLASS_LETTERS[kind]))
 
     def _subscribe(self) -> None:
-        self.engine.execute("CONFIG", "SET", "notify-keyspace-events", ALL_FLAGS)
         self.subscriber = self.engine.session(resp=2)
         self.subscriber.on_push = self._receive
         self.subscriber.execute("PSUBSCRIBE", "__key*__:*")
@@ -108,12 +108,24 @@ class EngineRunner:
             return error
 
     def send(self, client: str, args: Sequence[Argument]) -> None:
-        """Run a command at once, keeping its reply for the end of the row."""
-        self.late[client] = self.execute(client, args)
+        """Run a command on a thread of its own: it may wait for a key."""
+        self.late[client] = call = LateCall(self, client, args)
+        call.start()
+        while call.is_alive() and not self.is_blocked(client):
+            call.join(0.001)
 
     def late_reply(self, client: str) -> Any:
         """Return the reply to `send`."""
-        return self.late[client]
+        if self.is_blocked(client):
+            return STILL_BLOCKED
+        call = self.late[client]
+        call.join(5)
+        return call.reply
+
+    def is_blocked(self, client: str) -> bool:
+        """Whether a client waits for a key."""
+        session = self.sessions.get(client)
+        return session is not None and session.id in self.core.blocking.sessions
 
     def wait(self, milliseconds: int) -> None:
         """Move the clock."""
@@ -138,8 +150,28 @@ class EngineRunner:
         return heard, effects
 
     def close(self) -> None:
-        """Close the engine."""
+        """Close the engine; whoever still waits for a key is let go."""
         self.engine.close()
+        for call in self.late.values():
+            call.join(5)
+
+
+class LateCall(threading.Thread):
+    """A command whose reply may come later, or never."""
+
+    def __init__(
+        self, runner: EngineRunner, client: str, args: Sequence[Argument]
+    ) -> None:
+        super().__init__(daemon=True)
+        self.runner = runner
+        self.client = client
+        self.args = args
+        self.reply: Any = None
+
+    def run(self) -> None:
+        """Run the command."""
+        with contextlib.suppress(trignb.EngineClosed):
+            self.reply = self.runner.execute(self.client, self.args)
 
 
 class OracleRunner:

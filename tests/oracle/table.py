@@ -70,10 +70,10 @@ class Row:
         return f"{self.line}-{self.command}"
 
     @property
-    def command_names(self) -> list[str]:
-        """Lower-case name of every command the row sends."""
-        words = [parse_step(text).words for text in (*self.setup, *self.steps)]
-        return [shlex.split(text)[0].lower() for text in words if text]
+    def commands(self) -> list[list[str]]:
+        """Words of every command the row sends, in lower case."""
+        steps = [parse_step(text).words for text in (*self.setup, *self.steps)]
+        return [shlex.split(words.lower()) for words in steps if words]
 
 
 @dataclass
