@@ -1,0 +1,127 @@
+"""When keys were last used and how often: OBJECT IDLETIME and FREQ, and whoever evicts.
+
+Nothing is noted until somebody wants to know: the first OBJECT IDLETIME starts the notes, and so does
+a ``maxmemory-policy`` that lives by them. From then on a gate sees every command before it runs and notes
+the keys it names; GET and SET themselves know nothing of it. A key not used since counts
+as idle since the notes began.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from trignb.engine.keyspecs import keys_of
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.database import Database
+    from trignb.engine.session import Session
+    from trignb.engine.spec import Command
+
+__all__ = ["AccessNotes"]
+
+# Commands that look at a key without using it.
+_LOOK_ONLY: Final = frozenset(
+    (
+        *("exists", "type", "ttl", "pttl", "expiretime", "pexpiretime"),
+        *("object|encoding", "object|freq", "object|idletime", "object|refcount"),
+        *("debug|object", "memory|usage", "watch", "unwatch"),
+    )
+)
+
+# LFU counters start here, so that a new key is not the first to go.
+_LFU_START: Final = 5
+# Notes of deleted keys that may pile up before they are thrown away.
+_STALE: Final = 1024
+
+
+class AccessNotes:
+    """Last use of every key, in seconds, and its LFU counter while the policy is LFU."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.is_on = False
+        self.is_lfu = False
+        self._since = 0
+        self._used: list[dict[bytes, int]] = []
+        self._counters: list[dict[bytes, int]] = []
+        core.config.on_change("maxmemory-policy", self._choose_policy)
+
+    def _choose_policy(self, policy: str) -> None:
+        self.is_lfu = policy.endswith("-lfu")
+        if self.is_lfu or policy.endswith("-lru"):
+            self.start()
+
+    def start(self) -> None:
+        """Note accesses from now on."""
+        if self.is_on:
+            return
+        core = self.core
+        self.is_on = True
+        self._since = self._now()
+        self._used = [{} for _ in range(core.config.values["databases"])]
+        self._counters = [{} for _ in self._used]
+        core.gates.append(self._gate)
+        core.rearm_sessions()
+
+    def idle_s(self, db: Database, key: bytes) -> int:
+        """Return the seconds since a key was used."""
+        self.start()
+        used = self._used[db.index].get(key, self._since)
+        return max(self._now() - used, 0)
+
+    def frequency(self, db: Database, key: bytes) -> int:
+        """Return a key's LFU counter, 0 to 255, as it has decayed by now."""
+        self.start()
+        counter = self._counters[db.index].get(key, _LFU_START)
+        minutes = self.core.config.values["lfu-decay-time"]
+        return (
+            max(counter - self.idle_s(db, key) // 60 // minutes, 0)
+            if minutes
+            else counter
+        )
+
+    def set_idle(self, db: Database, key: bytes, idle_s: int) -> None:
+        """Say how long a key has been idle (RESTORE … IDLETIME)."""
+        self.start()
+        self._used[db.index][key] = self._now() - idle_s
+
+    def set_frequency(self, db: Database, key: bytes, counter: int) -> None:
+        """Set a key's LFU counter (RESTORE … FREQ)."""
+        self.start()
+        self._used[db.index][key] = self._now()
+        self._counters[db.index][key] = counter
+
+    def _now(self) -> int:
+        return self.core.clock.read() // 1_000_000_000
+
+    def _gate(self, session: Session, command: Command, args: list[bytes]) -> None:
+        name = command.name
+        if name in _LOOK_ONLY or (session.no_touch and name != "touch"):
+            return
+        for key in keys_of(command, args):
+            self._note(session.db, key)
+
+    def _note(self, db: Database, key: bytes) -> None:
+        used = self._used[db.index]
+        if self.is_lfu:
+            self._count(db, key)
+        used[key] = self._now()
+        if len(used) > _STALE + 2 * len(db.data):
+            data, counters = db.data, self._counters[db.index]
+            self._used[db.index] = {k: s for k, s in used.items() if k in data}
+            self._counters[db.index] = {k: c for k, c in counters.items() if k in data}
+
+    def _count(self, db: Database, key: bytes) -> None:
+        """Count a use, the less likely the higher the counter already is."""
+        counters = self._counters[db.index]
+        if key not in db.data:
+            counters[key] = _LFU_START
+            return
+        counter = self.frequency(db, key)
+        factor = self.core.config.values["lfu-log-factor"]
+        chance = 1 / (max(counter - _LFU_START, 0) * factor + 1)
+        if counter < 255 and random.random() < chance:
+            counter += 1
+        counters[key] = counter
