@@ -22,35 +22,55 @@ FIELDS = ("reply", "events", "classes", "dirty", "propagated_as")
 
 @dataclass(frozen=True)
 class Exclusion:
-    """One entry of the list."""
+    """One entry of the list, for one side."""
 
-    command: str
+    commands: tuple[str, ...]
     reason: str
     side: str
     setup: str | None = None
     invocation: str | None = None
     fields: tuple[str, ...] = ()
+    before: str = ""
 
     def matches(self, row: Row) -> bool:
         """Whether the entry speaks of this row."""
         return (
-            row.command == self.command
+            row.command in self.commands
             and self.setup in (None, " ; ".join(row.setup))
             and self.invocation in (None, " ; ".join(row.steps))
         )
+
+    def holds_for(self, version: str) -> bool:
+        """Whether the entry holds for a server of this version."""
+        return not self.before or version_of(version) < version_of(self.before)
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """Return ``7.0.15`` as numbers that compare."""
+    return tuple(map(int, text.split(".")))
 
 
 @cache
 def read_exclusions() -> list[Exclusion]:
     """Return all entries; one for both sides becomes two."""
-    entries = tomllib.loads(FILE.read_text("utf-8")).get("exclusion", [])
+    entries = tomllib.loads(FILE.read_text("utf-8"))["exclusion"]
     return [
-        Exclusion(**{**entry, "side": side, "fields": tuple(entry.get("fields", ()))})
+        Exclusion(
+            **entry
+            | {"commands": tuple(entry["commands"]), "side": side}
+            | {"fields": tuple(entry.get("fields", ()))}
+        )
         for entry in entries
         for side in entry["side"].split("+")
     ]
 
 
-def exclusions_of(row: Row, side: str) -> list[Exclusion]:
+def exclusions_of(row: Row, side: str, version: str = "") -> list[Exclusion]:
     """Return the entries for a row on one side, ``engine`` or ``oracle``."""
-    return [e for e in read_exclusions() if e.side == side and e.matches(row)]
+    return [
+        exclusion
+        for exclusion in read_exclusions()
+        if exclusion.side == side
+        and exclusion.matches(row)
+        and (not version or exclusion.holds_for(version))
+    ]

@@ -183,6 +183,7 @@ class OracleRunner:
 
     def __init__(self, server: RedisServer) -> None:
         self.server = server
+        self.version = server.version
         self.control = server.connect()
         self.marker = server.connect()
         self.subscriber = server.connect()

@@ -70,6 +70,11 @@ class Row:
         return f"{self.line}-{self.command}"
 
     @property
+    def needs_peer(self) -> bool:
+        """Whether a second server takes part."""
+        return any("{peer}" in text for text in (*self.setup, *self.steps))
+
+    @property
     def commands(self) -> list[list[str]]:
         """Words of every command the row sends, in lower case."""
         steps = [parse_step(text).words for text in (*self.setup, *self.steps)]
@@ -161,9 +166,10 @@ def parse_step(text: str) -> Step:
 
 @dataclass
 class RowRun:
-    """One run of a row."""
+    """One run of a row; `peer` is the port of a second server."""
 
     runner: Runner
+    peer: int = 0
     kept: dict[str, Any] = field(default_factory=dict)
     late: list[str] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
@@ -216,6 +222,7 @@ class RowRun:
         """Split a command, filling in kept replies and times."""
         now = self.runner.now_ms()
         times = {"now": now // 1000, "nowms": now}
+        words = words.replace("{peer}", str(self.peer))
         return [fill(word, self.kept, times) for word in shlex.split(words)]
 
     def late_text(self, client: str, now: int) -> str:

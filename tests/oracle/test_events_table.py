@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
+    from oracle.server import RedisServer
     from trignb.engine.table import CommandTable
 
 ROWS = read_table()
@@ -84,15 +85,32 @@ def engine_runner() -> Iterator[EngineRunner]:
     runner.close()
 
 
+@pytest.fixture(scope="session")
+def second_server(oracle: RedisServer) -> Iterator[RedisServer]:
+    """What MIGRATE sends keys to."""
+    with RedisServer(oracle.binary) as server:
+        yield server
+
+
+@pytest.fixture
+def peer(row: Row, request: pytest.FixtureRequest) -> int:
+    """Port of a second server, for the rows that need one."""
+    if not row.needs_peer:
+        return 0
+    server: RedisServer = request.getfixturevalue("second_server")
+    server.connect().execute("FLUSHALL")
+    return server.port
+
+
 @pytest.mark.parametrize("row", RUN_HERE, ids=lambda row: row.id)
 def test_engine_does_what_the_table_says(
-    row: Row, engine_runner: EngineRunner, counts: Counter[str]
+    row: Row, engine_runner: EngineRunner, peer: int, counts: Counter[str]
 ) -> None:
     let_off = exclusions_of(row, "engine")
     if any(not exclusion.fields for exclusion in let_off):
         counts[f"rows not run on the engine: {let_off[0].reason}"] += 1
         return
-    check(row, RowRun(engine_runner).run(row), let_off)
+    check(row, RowRun(engine_runner, peer).run(row), let_off)
     counts["rows of the event table run on the engine, all agree"] += 1
     for exclusion in let_off:
         fields = ", ".join(exclusion.fields)
@@ -102,14 +120,14 @@ def test_engine_does_what_the_table_says(
 @pytest.mark.oracle
 @pytest.mark.parametrize("row", RUN_HERE, ids=lambda row: row.id)
 def test_oracle_does_what_the_table_says(
-    row: Row, oracle_runner: OracleRunner, counts: Counter[str]
+    row: Row, oracle_runner: OracleRunner, peer: int, counts: Counter[str]
 ) -> None:
-    let_off = exclusions_of(row, "oracle")
+    let_off = exclusions_of(row, "oracle", oracle_runner.version)
     if any(not exclusion.fields for exclusion in let_off):
         counts[f"rows not run on redis-server: {let_off[0].reason}"] += 1
         return
     oracle_runner.reset()
-    outcome = RowRun(oracle_runner).run(row)
+    outcome = RowRun(oracle_runner, peer).run(row)
     # A subscriber is not told the class; test_engine… compares it.
     outcome.classes = row.classes
     check(row, outcome, let_off)
