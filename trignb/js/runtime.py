@@ -51,7 +51,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NewType, Protocol, TypeAlias
 
 from trignb.errors import TrignbError
 from trignb.reply import Reply
@@ -132,6 +132,18 @@ class JsError(TrignbError):
         self.line = line
         self.column = column
         self.syntax = syntax
+
+    def worded(self, message: str) -> JsError:
+        """Return the same error with another message."""
+        return JsError(
+            message,
+            name=self.name,
+            stack=self.stack,
+            trace=self.trace,
+            line=self.line,
+            column=self.column,
+            syntax=self.syntax,
+        )
 
     @property
     def message(self) -> str:
@@ -259,20 +271,9 @@ class HeapStatistics:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerData:
-    """The live ``data`` object of one event, kept in JavaScript until it is used.
-
-    Attributes
-    ----------
-    slot : int
-        Where JavaScript keeps it.
-    generation : int
-        Of the isolate: a newer one has no such object and makes a fresh one.
-    """
-
-    slot: int
-    generation: int
+# The live ``data`` object of one event, kept in JavaScript until it is used: a number,
+# because making anything else costs more than the trigger's own bookkeeping.
+TriggerData = NewType("TriggerData", int)
 
 
 class Job:

@@ -1,0 +1,283 @@
+"""One isolate of a library with everything that dies with it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from trignb.errors import ResponseError
+from trignb.js.channel import Channel
+from trignb.js.codec import decode, encode_reply, encode_text
+from trignb.js.exchange import Exchange
+from trignb.js.isolate import OOM
+from trignb.js.mailbox import Mailbox
+from trignb.js.runtime import (
+    Host,
+    Job,
+    JsError,
+    JsOom,
+    JsTerminated,
+    RuntimeLimits,
+    Section,
+)
+from trignb.js.words import (
+    ADD_EVENT,
+    BLOCK,
+    HAVE_JOBS,
+    JOB_DONE,
+    JOBS,
+    LOG_LINE,
+    NOTICE,
+    NOTICE_ID,
+    NOTICE_LENGTH,
+    RUNNING,
+    SETTLE,
+    TIMER,
+    UNBLOCK,
+    WANT_BLOCK,
+    WANT_MAIL,
+    WANT_TIMER,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from trignb.js.background import After, Background
+    from trignb.js.positions import Source
+    from trignb.reply import Reply
+
+__all__ = ["Instance", "escape"]
+
+_ESCAPED: Final = re.compile(r"[^\x20-\x7e]|['\"\\]")
+_NAMED: Final = {"\t": "\\t", "\r": "\\r", "\n": "\\n"}
+_UNBLOCK_MS: Final = 5000
+
+
+def escape(text: str) -> str:
+    """Return `text` as ``redis.log`` writes it."""
+    return _ESCAPED.sub(lambda match: _escape_one(match[0]), text)
+
+
+def _escape_one(char: str) -> str:
+    if char in "'\"\\":
+        return "\\" + char
+    return _NAMED.get(char) or f"\\u{{{ord(char):x}}}"
+
+
+class Origins(Protocol):
+    """The numbers by which JavaScript knows origins."""
+
+    def number(self, origin: Hashable) -> int:
+        """Return the number of an origin."""
+
+    def origin(self, number: int) -> Hashable:
+        """Return the origin of a number; a negative one is a cluster function's."""
+
+
+class Instance:
+    """An isolate, the channel to it, its jobs and events.
+
+    Attributes
+    ----------
+    generation : int
+        How many isolates the library had before.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        background: Background,
+        origins: Origins,
+        source: Source,
+        config: str,
+        limits: RuntimeLimits,
+        generation: int,
+    ) -> None:
+        self.generation = generation
+        self.jobs: dict[int, Job] = {}
+        self.events: dict[str, int] = {}
+        self._host = host
+        self._background = background
+        self._origins = origins
+        self._limits = limits
+        self._numbers = itertools.count(2, 2)  # odd ones are JavaScript's
+        self.origin_number = origins.number
+        self.channel = Channel(
+            source.name,
+            config,
+            limits.heap_bytes,
+            limits.spin,
+            self._noticed,
+            self._job_terminated,
+        )
+        self.exchange = Exchange(host, self, source, self.channel, limits)
+        self.mailbox = Mailbox(self.channel)
+
+    # Jobs ----------------------------------------------------------------------------
+
+    def new_job(self, origin: Hashable) -> tuple[int, Job]:
+        """Return a job and its number."""
+        number, job = next(self._numbers), Job(origin)
+        self.jobs[number] = job
+        return number, job
+
+    def promised(self, number: int, origin: Hashable) -> Job:
+        """Return a new job for a promise that JavaScript numbered."""
+        job = self.jobs[number] = Job(origin)
+        return job
+
+    def forget(self, number: int) -> None:
+        """Drop a job whose promise turned out to be settled."""
+        self.jobs.pop(number, None)
+
+    @property
+    def pending_jobs(self) -> int:
+        """Length of the queue."""
+        return len(self.mailbox) + (
+            0 if self.exchange.dead else self.channel.control[JOBS]
+        )
+
+    def _over(self, job: Job | None) -> None:
+        if job is not None:
+            self._background.put(partial(self._tell, job))
+
+    def _tell(self, job: Job) -> After:
+        try:
+            self._host.job_done(job)
+        except BaseException:
+            job.finish()
+            raise
+        return job.finish
+
+    def _fail(self, job: Job | None, error: JsError | JsTerminated) -> None:
+        if job is not None:
+            job.error = error
+            self._over(job)
+
+    def killed(self, reason: str, expected: bool) -> None:
+        """Fail every job; tell the host unless this is how it was meant."""
+        while self.jobs:
+            self._fail(self.jobs.popitem()[1], JsTerminated(reason))
+        if not expected:
+            self._host.isolate_lost(reason)
+
+    def forget_isolate(self) -> None:
+        """Take note that this process is a fork: V8's threads are not in it."""
+        self.channel.isolate.forget()
+        self.exchange.dead = True
+        self.exchange.epoch += 1
+        self.jobs.clear()
+
+    # Events ----------------------------------------------------------------------------
+
+    def event_number(self, event: str) -> int:
+        """Return the number of an event's name, which JavaScript then has as a string."""
+        number = self.events.get(event)
+        if number is None:
+            number = len(self.events)
+            self.exchange.internal(ADD_EVENT, encode_text(event))
+            self.events[event] = number
+        return number
+
+    # Notices, on the isolate's thread while it waits --------------------------------------
+
+    def _noticed(self) -> None:
+        control = self.channel.control
+        kind, number = control[NOTICE], control[NOTICE_ID]
+        if kind == WANT_MAIL:
+            self.mailbox.hand_over(control[NOTICE_LENGTH])
+        elif kind == HAVE_JOBS:
+            self.channel.have_jobs()
+        elif kind == WANT_BLOCK:
+            self._background.put(partial(self._block, number))
+        elif kind == WANT_TIMER:
+            self._start_timer(number)
+        elif kind == LOG_LINE:
+            self.log(self._payload())
+        else:
+            self._job_ended(kind, number)
+
+    def _payload(self) -> Reply:
+        size = self.channel.control[NOTICE_LENGTH]
+        return decode(bytes(self.channel.isolate.side[:size]))[0]
+
+    def _job_ended(self, kind: int, number: int) -> None:
+        job = self.jobs.pop(number, None)
+        if job is None:
+            return
+        if kind == JOB_DONE:
+            job.value = self._payload()
+            self._over(job)
+        else:
+            self._fail(job, self.exchange.source.thrown(self._payload()))
+
+    def _job_terminated(self, kind: int) -> None:
+        reason = "its job was terminated"
+        error = JsOom(reason) if kind == OOM else JsTerminated(reason)
+        self._fail(self.jobs.pop(self.channel.control[RUNNING], None), error)
+        self.channel.control[RUNNING] = 0
+
+    def _start_timer(self, number: int) -> None:
+        seconds = self._limits.remote_timeout_ms / 1000
+        timer = threading.Timer(seconds, self.mailbox.send, (TIMER, number, 0, 0))
+        timer.daemon = True
+        timer.start()
+
+    def log(self, line: bytes) -> None:
+        """Write what ``redis.log`` or ``console`` said."""
+        text = line[1:].decode()
+        self._host.log(escape(text) if line.startswith(b"e") else text)
+
+    def settle(self, number: int, raw: bool, reply: Reply) -> None:
+        """Send the reply of a ``callAsync``; any thread."""
+        failed = isinstance(reply, ResponseError)
+        try:
+            payload = encode_text(str(reply)) if failed else encode_reply(reply, raw)
+        except ResponseError as error:
+            failed, payload = True, encode_text(str(error))
+        self.mailbox.send(SETTLE, number, int(failed), 0, payload)
+
+    # client.block, on the background thread under the lock ----------------------------------
+
+    def _block(self, origin: int) -> None:
+        if self.exchange.dead:
+            return
+        try:
+            section = self._host.enter_block(self._origins.origin(origin))
+        except ResponseError as error:
+            epoch = self.exchange.epoch
+            self._run_block(None, encode_text(str(error)))
+            self._unblock(epoch)
+            return
+        epoch = self.exchange.epoch
+        try:
+            self._run_block(section, b"")
+        finally:
+            # Before JavaScript goes on: what the section queued is part of it.
+            self._host.leave_block(section)
+            self._unblock(epoch)
+
+    def _run_block(self, section: Section | None, failure: bytes) -> None:
+        try:
+            self.exchange.run(
+                BLOCK,
+                0,
+                failure,
+                section,
+                self._host.block_timeout_ms(),
+                0,
+                int(section is None),
+            )
+        except JsTerminated:  # the coroutine is gone and its job has failed
+            return
+
+    def _unblock(self, epoch: int) -> None:
+        if self.exchange.epoch != epoch or self.exchange.dead:
+            return
+        try:
+            self.exchange.run(UNBLOCK, 0, b"", None, _UNBLOCK_MS)
+        except JsTerminated:
+            return

@@ -1,0 +1,404 @@
+"""One V8 isolate, spoken to through mini-racer's C interface. Nobody else imports it.
+
+mini-racer's Python layer costs 350 us for the smallest evaluation and hands values over
+one by one, so this module uses the functions underneath, which are private: the version
+is pinned and `tests/js` runs all of them.
+
+An isolate has a thread of its own that runs tasks one after another, and microtasks
+between them. A task can be cancelled, microtasks cannot. Callbacks from JavaScript arrive
+on that thread while JavaScript waits.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.resources
+import json
+import os
+import queue
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from trignb.js import words
+from trignb.js.runtime import HeapStatistics, JsTerminated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "EXCEPTION",
+    "OOM",
+    "PROMISE",
+    "SYNTAX",
+    "TERMINATED",
+    "Isolate",
+    "Listener",
+    "Outcome",
+]
+
+_INTEGER: Final = 3
+_TEXT: Final = 5
+_UNDEFINED: Final = 11
+PROMISE: Final = 103
+EXCEPTION: Final = 200
+SYNTAX: Final = 201
+OOM: Final = 202
+TERMINATED: Final = 204
+
+# What a callback is about.
+_HOST: Final = 1
+_NOTICE: Final = 2
+_PUMP: Final = 3
+_VALUE: Final = 4
+_JOB: Final = 5
+_MAIL: Final = 6
+_UNPIN: Final = 7
+
+_SLICE_S: Final = 0.05
+_STOP_S: Final = 2.0
+
+PRELUDE_NAME: Final = "trignb:prelude"
+_PRELUDE_FILES: Final = (
+    "primordials.js",
+    "region.js",
+    "conversation.js",
+    "jobs.js",
+    "runs.js",
+    "clients.js",
+    "cluster.js",
+    "redis.js",
+    "globals.js",
+)
+
+
+class Listener(Protocol):
+    """Who hears what happens on the isolate's thread."""
+
+    def called(self) -> None:
+        """JavaScript called ``hostCall``: wake Python, or sleep until its message."""
+
+    def noticed(self) -> None:
+        """JavaScript called ``notify``: look at the notice words."""
+
+    def pump_ended(self, kind: int) -> None:
+        """Take note of a pump's end; `kind` is at least `EXCEPTION` if it was ended."""
+
+    def job_ended(self, kind: int) -> None:
+        """Take note of the end of a task that ran a background job."""
+
+    def mail_ended(self) -> None:
+        """Take note of the end of a task that fetched mail."""
+
+
+class Outcome:
+    """What a task returned: its kind, the text of an exception, a handle."""
+
+    __slots__ = ("handle", "kind", "text")
+
+    def __init__(self, kind: int, text: str, handle: Any) -> None:
+        self.kind = kind
+        self.text = text
+        self.handle = handle
+
+
+@functools.cache
+def _library() -> tuple[Any, Any]:
+    # Imported when the first isolate is made: `import trignb` must not load V8.
+    from py_mini_racer import init_mini_racer
+    from py_mini_racer._dll import MR_CALLBACK
+
+    return init_mini_racer(ignore_duplicate_init=True), MR_CALLBACK
+
+
+@functools.cache
+def _prelude() -> str:
+    folder = importlib.resources.files("trignb.js").joinpath("prelude")
+    text = "\n".join(
+        folder.joinpath(name).read_text(encoding="utf-8") for name in _PRELUDE_FILES
+    )
+    text = text.replace("/*@words@*/", words.as_javascript())
+    return f"{text}\n//# sourceURL={PRELUDE_NAME}\n"
+
+
+_living: weakref.WeakSet[Isolate] = weakref.WeakSet()
+
+
+class Isolate:
+    """A V8 isolate with the prelude in it.
+
+    Parameters
+    ----------
+    listener : Listener
+        Told on the isolate's thread.
+    name : str
+        Of the library.
+    config : str
+        JSON for ``redis.config``, empty for none.
+    spins : (int, int)
+        How often JavaScript looks before it sleeps: for an answer, for another run.
+    heap_bytes : int
+        Limit of the heap.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        name: str,
+        config: str,
+        spins: tuple[int, int],
+        heap_bytes: int,
+    ) -> None:
+        self.dead = False
+        self._closed = False
+        self.pumps = 0  # pump tasks that have not ended
+        self._listener = listener
+        self._heap_bytes = heap_bytes
+        self._values: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._garbage: list[Any] = []
+        self._pinned = False
+        self._pump_task = self._job_task = 0
+        self._dll, callback_type = _library()
+        self._callback = callback_type(self._on_callback)  # must outlive the context
+        self._context = self._dll.mr_init_context(self._callback)
+        self._install(name, config, spins)
+        self._dll.mr_set_hard_memory_limit(self._context, heap_bytes)
+        _living.add(self)
+
+    def _install(self, name: str, config: str, spins: tuple[int, int]) -> None:
+        dll, context = self._dll, self._context
+        prelude = self._value(dll.mr_eval, self._text(_prelude()))
+        given = self._value(dll.mr_eval, self._text("[]"))
+        version = dll.mr_v8_version().decode()
+        for handle in (
+            dll.mr_make_js_callback(context, _HOST),
+            dll.mr_make_js_callback(context, _NOTICE),
+            self._integer(spins[0]),
+            self._integer(spins[1]),
+            self._text(config),
+            self._text(version),
+            self._text(name),
+        ):
+            dll.mr_array_push(context, given, handle)
+        self._undefined = dll.mr_alloc_int_val(context, 0, _UNDEFINED)
+        parts = self._value(dll.mr_call_function, prelude, self._undefined, given)
+        self._pump, self._job, self._mail, self._watch, *memory = (
+            dll.mr_get_object_item(context, parts, self._integer(i)) for i in range(7)
+        )
+        self._memory = memory  # the handles keep the memory alive
+        self._nothing = self._value(dll.mr_eval, self._text("[]"))
+        self.control = self._view(memory[0], words.CONTROL_BYTES).cast("i")
+        self.main = self._view(memory[1], words.REGION_BYTES)
+        self.side = self._view(memory[2], words.REGION_BYTES)
+
+    # Values -------------------------------------------------------------------------
+
+    def _view(self, handle: Any, size: int) -> memoryview:
+        # Growing never moves the base, so one view of the whole reserve stays valid;
+        # pages above the current length must not be touched.
+        address = handle.contents.value.value_ptr
+        return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+
+    def _integer(self, value: int) -> Any:
+        return self._dll.mr_alloc_int_val(self._context, value, _INTEGER)
+
+    def _text(self, value: str) -> Any:
+        data = value.encode()
+        return self._dll.mr_alloc_string_val(self._context, data, len(data), _TEXT)
+
+    def _free(self, handle: Any) -> None:
+        self._dll.mr_free_value(self._context, handle)
+
+    def _value(self, function: Callable[..., int], *args: Any) -> Any:
+        function(self._context, *args, _VALUE)
+        return self._values.get(timeout=30)
+
+    # Tasks --------------------------------------------------------------------------
+
+    def start_pump(self) -> None:
+        """Post the task that serves the conversation."""
+        self.pumps += 1
+        self._pump_task = self._post(self._pump, _PUMP)
+
+    def start_job(self) -> None:
+        """Post the task that runs the next background job."""
+        self._job_task = self._post(self._job, _JOB)
+
+    def start_mail(self) -> None:
+        """Post the task that fetches what Python wants done in the background."""
+        self._post(self._mail, _MAIL)
+
+    def _post(self, function: Any, about: int) -> int:
+        task: int = self._dll.mr_call_function(
+            self._context, function, self._undefined, self._nothing, about
+        )
+        return task
+
+    def cancel_pump(self) -> None:
+        """Terminate the newest pump, or take it from the queue."""
+        self._dll.mr_cancel_task(self._context, self._pump_task)
+
+    def cancel_job(self) -> None:
+        """Terminate the background job that runs as a task."""
+        self._dll.mr_cancel_task(self._context, self._job_task)
+
+    def evaluate(self, source: str, watch: Callable[[], None]) -> Outcome:
+        """Evaluate a script; `watch` is called 20 times a second and may raise.
+
+        Raises
+        ------
+        JsTerminated
+            The script was stopped because `watch` raised, but did not stop.
+        """
+        task = self._dll.mr_eval(self._context, self._text(source), _VALUE)
+        while True:
+            try:
+                handle = self._values.get(timeout=_SLICE_S)
+                break
+            except queue.Empty:
+                try:
+                    watch()
+                except JsTerminated:
+                    self._cancel(task)
+                    raise
+            except BaseException:  # KeyboardInterrupt
+                self._cancel(task)
+                raise
+        return self._outcome(handle)
+
+    def watch_promise(self, handle: Any) -> None:
+        """Have the prelude remember how the promise of a script ends."""
+        given = self._value(self._dll.mr_eval, self._text("[]"))
+        self._dll.mr_array_push(self._context, given, handle)
+        self._value(self._dll.mr_call_function, self._watch, self._undefined, given)
+
+    def _cancel(self, task: int) -> None:
+        self._dll.mr_cancel_task(self._context, task)
+        end = time.monotonic() + _STOP_S
+        while time.monotonic() < end:
+            try:
+                self._free(self._values.get(timeout=_SLICE_S))
+                return
+            except (queue.Empty, KeyboardInterrupt):
+                continue
+        self.close()
+
+    def _outcome(self, handle: Any) -> Outcome:
+        kind = handle.contents.type
+        text = self._message(handle) if kind >= EXCEPTION else ""
+        if kind == PROMISE:
+            return Outcome(kind, text, handle)
+        self._free(handle)
+        return Outcome(kind, text, None)
+
+    def _message(self, handle: Any) -> str:
+        content = handle.contents
+        data = ctypes.string_at(content.value.bytes_val, content.len)
+        return data.decode("utf-8", "replace")
+
+    # Callbacks, on the isolate's thread ------------------------------------------------
+
+    def _on_callback(self, about: int, handle: Any) -> None:
+        if not self._pinned:
+            # Keep this thread's PyThreadState: making one for each callback is slow.
+            ctypes.pythonapi.PyGILState_Ensure()
+            self._pinned = True
+        if about == _VALUE:
+            self._values.put(handle)
+            return
+        self._garbage.append(handle)
+        if about == _HOST:
+            self._listener.called()
+            if len(self._garbage) >= 64:
+                self._sweep()
+        elif about == _NOTICE:
+            self._listener.noticed()
+        elif about == _PUMP:
+            self.pumps -= 1
+            self._listener.pump_ended(handle.contents.type)
+        elif about == _JOB:
+            self._listener.job_ended(handle.contents.type)
+        elif about == _MAIL:
+            self._listener.mail_ended()
+        else:
+            # With 1, the count of a pinned thread, it would drop the GIL in mid-callback.
+            ctypes.pythonapi.PyGILState_Release(0)
+            self._values.put(None)
+
+    def _sweep(self) -> None:
+        garbage, self._garbage = self._garbage, []
+        for handle in garbage:
+            self._free(handle)
+
+    # Memory and the end ----------------------------------------------------------------
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Whether the heap limit was reached since it was last set."""
+        return bool(self._dll.mr_hard_memory_limit_reached(self._context))
+
+    def recover_memory(self) -> bool:
+        """Collect garbage and arm the limit again; False if V8 does not answer."""
+        dll, context = self._dll, self._context
+        dll.mr_set_hard_memory_limit(context, 0)
+        # It waits for the isolate, which may be waiting for us in block().
+        thread = threading.Thread(
+            target=dll.mr_low_memory_notification, args=(context,), daemon=True
+        )
+        thread.start()
+        thread.join(_STOP_S)
+        dll.mr_set_hard_memory_limit(context, self._heap_bytes)
+        return not thread.is_alive()
+
+    def heap_statistics(self) -> HeapStatistics:
+        """Ask V8."""
+        handle = self._dll.mr_heap_stats(self._context)
+        numbers = json.loads(self._message(handle))
+        self._free(handle)
+        return HeapStatistics(
+            total=numbers["total_heap_size"],
+            used=numbers["used_heap_size"],
+            limit=self._heap_bytes,
+        )
+
+    def close(self) -> None:
+        """Terminate what runs and free everything. Views must not be used any more."""
+        if self._closed:
+            return
+        self.dead = self._closed = True
+        if self._pinned:
+            # The pin can only be removed by its thread, if that still runs tasks.
+            self._dll.mr_eval(self._context, self._text("0"), _UNPIN)
+            end = time.monotonic() + 0.3
+            while time.monotonic() < end:
+                try:
+                    if self._values.get(timeout=_SLICE_S) is None:
+                        break
+                except queue.Empty:
+                    continue
+        thread = threading.Thread(
+            target=self._dll.mr_free_context, args=(self._context,), daemon=True
+        )
+        thread.start()
+        thread.join(5)
+
+    def forget(self) -> None:
+        """Take note that this process is a fork: V8's threads are not in it."""
+        self.dead = self._closed = True
+
+
+def context_count() -> int:
+    """Return how many isolates the process has; for tests."""
+    return int(_library()[0].mr_context_count())
+
+
+def _forget_all() -> None:
+    for isolate in list(_living):
+        isolate.forget()
+    _living.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,95 @@
+// ---- Clients -----------------------------------------------------------------------------
+function checkScope(scope) {
+  if (current === scope) return;
+  throw fail(current === null ? 'Main thread is not locked' : 'Used on invalid client');
+}
+function plainArguments(a) {                   // strings and buffers; everything else is refused
+  const n = a.length, list = [];
+  if (n === 0) throw fail('Failed consuming arguments. Wrong number of arguments given.');
+  for (let i = 0; i < n; i++) {
+    const v = a[i];
+    if (typeof v === 'string') list[i] = v;
+    else if (isStringObject(v)) list[i] = stringValue(v);
+    else if (i === 0) throw fail('Failed consuming arguments. Value is not string.');
+    else if (isBuffer(v)) list[i] = v;
+    else throw fail('Failed consuming arguments. Can not convert value into bytes buffer.');
+  }
+  return list;
+}
+function isPlain(a) {
+  for (let i = 0; i < a.length; i++) if (typeof a[i] !== 'string') return false;
+  return a.length > 0;
+}
+function send(scope, a, bits) {
+  if (!isPlain(a)) a = plainArguments(a);
+  checkScope(scope);
+  const n = a.length;
+  if (n > MAX_FLAT) {
+    const list = []; for (let i = 0; i < n; i++) list[i] = a[i];
+    main.rewind(); main.put(list, 0); ctl[LENGTH] = main.position(); bits |= MANY;
+  } else ctl[LENGTH] = main.putFlat(a, n);
+  ctl[TARGET] = n;
+  if (bits === 0) { post(CALL); } else { ctl[MODE] = bits; post(CALL_OTHER); }
+  return converse();
+}
+function sendLater(scope, a, raw) {            // callAsync: the promise is settled from the queue
+  const id = nextLater++;
+  ctl[ITEM] = id;
+  const k = send(scope, a, raw | LATER);
+  if (k === REPLY_LATER) return new Promise_((resolve, reject) => mapSet(later, id, { resolve, reject }));
+  let v, failed = false;
+  try { v = answer(k); } catch (e) { v = e; failed = true; }
+  return new Promise_((resolve, reject) => enqueue(0, () => failed ? reject(v) : resolve(v)));
+}
+const absent = () => { throw fail('RedisAI is not initialized'); };
+const redisai = freeze({ create_tensor: absent, open_model: absent, open_script: absent });
+function makeClient(scope) {
+  return {
+    call() { return answer(send(scope, arguments, 0)); },
+    callRaw() { return answer(send(scope, arguments, RAW)); },
+    callAsync() { return sendLater(scope, arguments, 0); },
+    callAsyncRaw() { return sendLater(scope, arguments, RAW); },
+    isBlockAllowed() { if (current !== scope) throw fail('Used on invalid client'); return scope.block; },
+    executeAsync(f) { return executeAsync(scope, f); },
+    redisai,
+  };
+}
+function executeAsync(scope, f) {
+  if (current !== scope) throw fail("Called 'executeAsync' out of context");
+  if (typeof f !== 'function' || !isAsync(f)) throw fail("First argument to 'executeAsync' must be an async function");
+  const client = makeAsyncClient(scope.origin);
+  return inBackground(() => f(client));
+}
+function inBackground(work) {                  // a promise for work() run as a job
+  return new Promise_((resolve, reject) => {
+    enqueue(0, async () => { try { resolve(await work()); } catch (e) { reject(e); } });
+  });
+}
+function makeAsyncClient(origin) {
+  return {
+    block(f) { return block(origin, f); },
+    runOnKey() { return runOnKey(origin, arguments); },
+    runOnShards() { return runOnShards(origin, arguments); },
+  };
+}
+function block(origin, work) {
+  if (typeof work !== 'function') throw fail("Argument to 'block' must be a function");
+  if (current !== null || waitingBlock !== null) throw fail('Main thread is already blocked');
+  const b = waitingBlock = { work, free: false, fulfilled: false, value: undefined };
+  store(ctl, PUMP, 2);
+  notice(WANT_BLOCK, origin, 0);
+  // Whoever holds the lock meanwhile may run functions of this library: they are served
+  // here, on top of the waiting coroutine. That is what keeps block() from deadlocking.
+  for (;;) {
+    const k = await_();
+    level++; serve(k); level--;
+    if (b.free) break;
+    wakeAndSleep();
+  }
+  waitingBlock = null;
+  store(ctl, PUMP, 0); post(RESULT_NULL); wakeOnly();
+  if (b.fulfilled) return b.value;
+  throw b.value;
+}
+function wakeOnly() { if (load(ctl, PY_SLEEPS) === 1) hostCall(); }
+

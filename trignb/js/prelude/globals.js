@@ -1,0 +1,66 @@
+// ---- Globals -------------------------------------------------------------------------------
+// RedisGears' allow list without WebAssembly; `console` writes to the library's log.
+const ALLOWED_GLOBALS = ' redis Object Function Array Number parseFloat parseInt Infinity NaN undefined Boolean String Symbol Date '
+  + 'Promise RegExp Error AggregateError RangeError ReferenceError SyntaxError TypeError URIError globalThis JSON Math Intl '
+  + 'ArrayBuffer Uint8Array Int8Array Uint16Array Int16Array Uint32Array Int32Array Float32Array Float64Array '
+  + 'Uint8ClampedArray BigUint64Array BigInt64Array DataView Map BigInt Set WeakMap WeakSet Proxy Reflect '
+  + 'FinalizationRegistry WeakRef decodeURI decodeURIComponent encodeURI encodeURIComponent escape unescape isFinite '
+  + 'isNaN console Iterator ';
+for (const name of ownKeys(globalThis)) {
+  if (typeof name === 'string' && indexOf(ALLOWED_GLOBALS, ' ' + name + ' ') < 0) delete globalThis[name];
+}
+function hide(object, name, value) { define(object, name, { __proto__: null, value, writable: true, enumerable: false, configurable: true }); }
+function consoleLine() {
+  const list = [];
+  for (let i = 0; i < arguments.length; i++) list[i] = textOf(arguments[i], '?');
+  logLine(false, join(list, ' '));
+}
+const quiet = {};
+for (const name of ['log', 'info', 'warn', 'error', 'debug', 'trace']) {
+  hide(quiet, name, { [name]() { apply(consoleLine, undefined, arguments); } }[name]);
+}
+hide(globalThis, 'console', quiet);
+
+// new Promise() settles through the queue of background jobs, as in RedisGears: what it
+// resolves is never settled yet when a function returns.
+function settlesLater(f) {
+  return function () {
+    if (arguments.length === 0) throw refuse(0, 'V8LocalValue', 'Wrong number of arguments given');
+    const v = arguments[0];
+    enqueue(0, () => f(v));
+  };
+}
+function QueuedPromise(executor) {
+  if (new.target === undefined) throw new TypeError_("Promise constructor cannot be invoked without 'new'");
+  if (typeof executor !== 'function' || isAsync(executor)) throw fail("Bad argument to 'Promise' function");
+  const run = (resolve, reject) => executor(settlesLater(resolve), settlesLater(reject));
+  return construct(Promise_, [run], new.target === QueuedPromise ? Promise_ : new.target);
+}
+for (const name of ownKeys(Promise_)) {
+  const f = Promise_[name];
+  if (typeof name === 'string' && typeof f === 'function') {
+    hide(QueuedPromise, name, { [name]() { return apply(f, Promise_, arguments); } }[name]);
+  }
+}
+define(QueuedPromise, 'name', { value: 'Promise' });
+define(QueuedPromise, 'prototype', { value: Promise_.prototype, writable: false });
+hide(globalThis, 'Promise', QueuedPromise);
+
+// Some builtins neither notice a termination nor survive absurd sizes (V8 aborts the
+// process): they fail early instead.
+const LONGEST = 33554432;
+function bounded(prototype, name) {
+  const original = prototype[name];
+  hide(prototype, name, {
+    [name](...args) {
+      if (this !== undefined && this !== null && this.length > LONGEST) throw new RangeError_('Too many elements for ' + name);
+      return apply(original, this, args);
+    },
+  }[name]);
+}
+for (const name of ['fill', 'reverse', 'unshift', 'copyWithin', 'sort', 'concat', 'slice', 'splice', 'toSorted',
+  'toReversed', 'toSpliced', 'with', 'indexOf', 'lastIndexOf', 'includes', 'flat', 'join']) bounded(Array.prototype, name);
+for (const name of ['split', 'replace', 'replaceAll']) bounded(String.prototype, name);
+
+return [pump, runJob, readMail, watchLoad, control, main.memory, side.memory];
+})

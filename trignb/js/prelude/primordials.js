@@ -1,0 +1,79 @@
+(function (hostCall, notify, SPIN, BUDGET, config, version, libraryName) { 'use strict';
+/*@words@*/
+
+// ---- Primordials ---------------------------------------------------------------------
+// Captured before the library runs. Nothing below looks anything up on a prototype or a
+// global afterwards, so a library that rewrites its world cannot reach into ours.
+const { load, store } = Atomics;
+const { apply, construct, deleteProperty, ownKeys } = Reflect;
+const { freeze, getPrototypeOf } = Object, define = Object.defineProperty;
+const { isArray } = Array, { asIntN } = BigInt, { stringify, parse } = JSON;
+const { fromCharCode, fromCodePoint } = String;
+const Bytes = Uint8Array, Words = Int32Array, Shared = SharedArrayBuffer;
+const Buffer_ = ArrayBuffer, String_ = String, Number_ = Number, BigInt_ = BigInt;
+const Error_ = Error, RangeError_ = RangeError, TypeError_ = TypeError, Set_ = Set;
+const Map_ = Map, Promise_ = Promise, FinalizationRegistry_ = FinalizationRegistry;
+const uncurry = Function.prototype.bind.bind(Function.prototype.call);
+const getterOf = (object, key) => uncurry(Object.getOwnPropertyDescriptor(object, key).get);
+const byteLength = getterOf(Buffer_.prototype, 'byteLength');
+const sharedGrow = uncurry(Shared.prototype.grow);
+const setEach = uncurry(Set.prototype.forEach), setSize = getterOf(Set.prototype, 'size');
+const setAdd = uncurry(Set.prototype.add);
+const mapGet = uncurry(Map.prototype.get), mapSet = uncurry(Map.prototype.set);
+const mapDelete = uncurry(Map.prototype.delete);
+const stringValue = uncurry(String.prototype.valueOf);
+const codePointAt = uncurry(String.prototype.codePointAt);
+const indexOf = uncurry(String.prototype.indexOf);
+const join = uncurry(Array.prototype.join), tagOf = uncurry(Object.prototype.toString);
+const then = uncurry(Promise.prototype.then);
+const hasOwn = uncurry(Object.prototype.hasOwnProperty);
+const watchDrop = uncurry(FinalizationRegistry.prototype.register);
+const bufferPrototype = Buffer_.prototype, plainPrototype = Object.prototype;
+const promisePrototype = Promise_.prototype;
+const asyncPrototype = getPrototypeOf(async () => {});
+const asyncGeneratorPrototype = getPrototypeOf(async function* () {});
+// s.charCodeAt(i) below is the one method we call the plain way: nothing else is as fast.
+define(String.prototype, 'charCodeAt', { writable: false, configurable: false });
+
+function isBranded(probe, value) { try { probe(value); return true; } catch { return false; } }
+// A failing brand check costs 3 us, so it is only made where the type is likely.
+function isBuffer(v) {
+  return typeof v === 'object' && v !== null
+    && (getPrototypeOf(v) === bufferPrototype || tagOf(v) === '[object ArrayBuffer]')
+    && isBranded(byteLength, v);
+}
+function isStringObject(v) {
+  return typeof v === 'object' && v !== null && tagOf(v) === '[object String]'
+    && isBranded(stringValue, v);
+}
+function isPromise(v) {
+  return typeof v === 'object' && v !== null
+    && (getPrototypeOf(v) === promisePrototype || v instanceof Promise_);
+}
+function isAsync(f) {
+  const prototype = getPrototypeOf(f);
+  return prototype === asyncPrototype || prototype === asyncGeneratorPrototype;
+}
+function property(object, key, value) {
+  define(object, key, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+  return object;
+}
+
+// ---- Errors --------------------------------------------------------------------------
+// What the engine throws into a library is a primitive string, as in RedisGears. The
+// stack at that moment is kept aside: if nobody catches the string, Python gets both.
+let lastFailure = null;
+function fail(text) { lastFailure = { text, error: new Error_(text) }; return text; }
+function textOf(value, otherwise) { try { return String_(value); } catch { return otherwise; } }
+// name, message, stack, and where it happened even if the exception has no stack
+function describe(e) {
+  let name = '', stack = '', trace = '';
+  const message = textOf(e, 'error could not be converted to a string');
+  try {
+    if (e instanceof Error_) { name = textOf(e.name, ''); stack = textOf(e.stack, ''); }
+    else if (lastFailure !== null && lastFailure.text === e) trace = textOf(lastFailure.error.stack, '');
+  } catch { stack = ''; }
+  lastFailure = null;
+  return [name, message, stack, trace];
+}
+

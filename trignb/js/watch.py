@@ -1,0 +1,74 @@
+"""How long and how large a run may get."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from trignb.js.runtime import JsOom, JsTimeout, RuntimeLimits
+
+__all__ = ["Watch", "resident_bytes"]
+
+_STATM: Final = Path("/proc/self/statm")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_GRACE_S: Final = 0.5
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process, 0 where the system does not tell."""
+    try:
+        return int(_STATM.read_bytes().split()[1]) * _PAGE
+    except (OSError, ValueError):
+        return 0
+
+
+class Watch:
+    """Called by whoever waits for JavaScript; raises when it has been enough.
+
+    Made when a run turns out not to be over in microseconds, so that the others do not
+    pay for it.
+
+    Parameters
+    ----------
+    limits : RuntimeLimits
+        Typed arrays live outside the heap and V8 does not count them: what bounds them is
+        the growth of the process since the first look.
+    timeout_ms : int
+        0 for ever.
+    lenient : bool
+        Of ``client.block``: its commands are refused for a while before JavaScript is
+        stopped, because it may be in a microtask, which cannot be stopped but by killing
+        the isolate. A refused command can be caught like any other.
+    """
+
+    __slots__ = ("_base", "_end", "_limits", "deadline")
+
+    def __init__(self, limits: RuntimeLimits, timeout_ms: int, lenient: bool) -> None:
+        self._limits = limits
+        self.deadline = monotonic() + timeout_ms / 1000 if timeout_ms else math.inf
+        self._end = self.deadline + (_GRACE_S if lenient else 0)
+        self._base = 0
+
+    def __call__(self) -> None:
+        """Look.
+
+        Raises
+        ------
+        JsTimeout
+            Time is up.
+        JsOom
+            The process has grown by more than the limits allow.
+        """
+        if monotonic() > self._end:
+            raise JsTimeout("the time limit was reached")
+        self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        now = resident_bytes()
+        if not self._base:
+            self._base = now
+        elif now - self._base > self._limits.heap_bytes + self._limits.slack_bytes:
+            raise JsOom("the process grew beyond the memory limit")
