@@ -133,6 +133,7 @@ def shell(_interactive_shell: Any) -> Iterator[Any]:
     _interactive_shell.run_line_magic("load_ext", "trignb")
     yield _interactive_shell
     _interactive_shell.run_line_magic("unload_ext", "trignb")
+    _interactive_shell.config.pop("TrignbMagics", None)
     # The engines are closed when a cell ends.
     _interactive_shell.run_cell("pass")
     for name in set(_interactive_shell.user_ns) - names:

@@ -55,7 +55,7 @@ def test_python_values(shell: Any, redis: Any) -> None:
 
 def test_local_names_of_a_function(shell: Any) -> None:
     shell.run_cell(
-        "def store(value):\n    return %redis SET k {{value}}\nstore('local')\n"
+        "def store(value):\n    reply = %redis SET k {{value}}\nstore('local')\n"
         "back = %redis GET k"
     )
     assert shell.user_ns["back"] == "local"

@@ -98,7 +98,7 @@ class JSError(RedisError, JavaScriptError):
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that looks most like `name`, upper or lower case alike."""
     folded = {candidate.lower(): candidate for candidate in known}
-    found = get_close_matches(name.lower(), folded, n=1, cutoff=0.7)
+    found = get_close_matches(name.lower(), folded, n=1, cutoff=0.65)
     return folded[found[0]] if found else None
 
 

@@ -136,9 +136,12 @@ class TrignbMagics(Magics):
     def update_config(self, config: Config) -> None:
         """Set options; an unknown one is refused, where traitlets only warns."""
         known = self.trait_names(config=True)
-        for name in config.get(type(self).__name__, {}):
+        section = config.get(type(self).__name__, {})
+        for name in section:
             if name not in known:
-                # %config logs the message alone, so the suggestion stands in it.
+                # %config has written it into the shell's own configuration.
+                del section[name]
+                # It logs the message alone, so the suggestion stands in it.
                 advice = suggestion(name, known)
                 raise UsageError(
                     f"TrignbMagics has no option {name}; {advice}".rstrip("; ")
@@ -307,10 +310,9 @@ class TrignbMagics(Magics):
             return bench.engine.load(
                 source.code, replace=not options.get("new"), config=config
             )
-        except JavaScriptError as error:
-            raise js_error(error, bench, source) from error
         except ResponseError as error:
-            raise self.failure(bench, error, (b"TFUNCTION", b"LOAD")) from error
+            args = (b"TFUNCTION", b"LOAD")
+            raise self.failure(bench, error, args, source) from error
 
     def _check(self, bench: Bench, source: Source, config: Any) -> Note:
         """Load the library into an engine that is thrown away."""
@@ -337,13 +339,19 @@ class TrignbMagics(Magics):
         return reply
 
     def failure(
-        self, bench: Bench, error: ResponseError, args: Sequence[bytes]
+        self,
+        bench: Bench,
+        error: ResponseError,
+        args: Sequence[bytes],
+        source: Source | None = None,
     ) -> RedisError:
-        """Return an error reply as a cell shows it."""
-        if isinstance(error, JavaScriptError):
-            return js_error(error, bench)
+        """Return an error reply as a cell shows it; `source` is the library it loads."""
         advice = hint(str(error), args, bench.engine, bench.session)
-        return RedisError(str(error), advice)
+        if not isinstance(error, JavaScriptError):
+            return RedisError(str(error), advice)
+        failure = js_error(error, bench, source)
+        failure.hint = advice
+        return failure
 
     def _names(self, local_ns: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """Return what expressions see: the notebook's names, and a function's own."""

@@ -132,7 +132,7 @@ def readable(value: bytes) -> str:
 # -- shape
 
 
-def ordered(value: set[Reply] | frozenset[Reply]) -> list[Reply]:
+def ordered(value: Reply) -> list[Reply]:
     """Return a set's members in an order that does not change from run to run."""
     if isinstance(value, SetReply):
         return list(value)
