@@ -6,6 +6,7 @@
     ├── ResponseError            an error reply, Redis's text word for word
     │   └── JavaScriptError      a library failed to load or to run; knows the user's own line
     └── EngineClosed             the engine was closed
+        └── SessionClosed        this client of it was (QUIT, CLIENT KILL)
 
 Handlers raise `ResponseError` themselves: the engine knows no other kind of error reply.
 """
@@ -16,6 +17,7 @@ __all__ = [
     "EngineClosed",
     "JavaScriptError",
     "ResponseError",
+    "SessionClosed",
     "TrignbError",
 ]
 
@@ -69,3 +71,7 @@ class JavaScriptError(ResponseError):
 
 class EngineClosed(TrignbError):
     """The engine was closed; it takes no more commands."""
+
+
+class SessionClosed(EngineClosed):
+    """The session was closed, by itself or by CLIENT KILL; the engine goes on."""

@@ -21,6 +21,7 @@ __all__ = [
     "NoReply",
     "NullArray",
     "Reply",
+    "SetOfLists",
     "SetReply",
     "Status",
     "Verbatim",
@@ -66,6 +67,12 @@ class SetReply(set[Any]):
 
     def __repr__(self) -> str:
         return "{" + ", ".join(map(repr, self.order)) + "}" if self.order else "set()"
+
+
+class SetOfLists(list[Any]):
+    """A RESP3 set whose members are aggregates, which Python cannot hash."""
+
+    __slots__ = ()
 
 
 class NullArray:
@@ -138,7 +145,7 @@ def to_resp2(value: Reply) -> Reply:
     kind = type(value)
     if kind is bytes or kind is int or value is None or kind is Status:
         return value
-    if kind is list or kind is tuple:
+    if kind is list or kind is tuple or kind is SetOfLists:
         return [to_resp2(item) for item in value]
     if kind is dict:
         flat = []

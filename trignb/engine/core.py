@@ -12,24 +12,30 @@ import secrets
 import threading
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.clock import Clock
 from trignb.datatypes import copy_value
+from trignb.engine.access import AccessNotes
 from trignb.engine.args import wrong_arity
 from trignb.engine.blocking import Blocked, Blocking
 from trignb.engine.config import Config
 from trignb.engine.database import Database
 from trignb.engine.dispatch import make_run
 from trignb.engine.expiry import ExpiryCycle
+from trignb.engine.limits import Limits
 from trignb.engine.logs import CLIENT_FRAME, CommandLog, Frame, NotificationLog
+from trignb.engine.pause import Pause
 from trignb.engine.pubsub import PubSub
 from trignb.engine.scan import Cursors
+from trignb.engine.slowlog import SlowLog
 from trignb.engine.table import CommandTable
+from trignb.engine.tracking import TrackingTable
 from trignb.errors import EngineClosed, ResponseError
+from trignb.reply import NO_REPLY
 
 if TYPE_CHECKING:
     from trignb.engine.session import Session
@@ -96,9 +102,13 @@ class Core:
         # -- counters
         self.dirty = 0
         self.hits = self.misses = self.expired_keys = self.evicted_keys = 0
+        self.errors: Counter[str] = Counter()
         self.event_seq = 0
         self.started_ns = self.clock.read()
         self.run_id = secrets.token_hex(20)
+        self.replication_id = secrets.token_hex(20)
+        self.connections_received = 0
+        self.peak_bytes = 0
         self._session_ids = count(1)
 
         # -- events
@@ -116,13 +126,20 @@ class Core:
         self.gates: list[Callable[[Session, Command, list[bytes]], None]] = []
         self.sinks: list[Sink] = []
 
+        # What layers above present as modules, as MODULE LIST shows them.
+        self.modules: list[dict[bytes, Any]] = []
+
         self.config = Config(databases)
+        self.limits = Limits(self.config)
+        self.access = AccessNotes(self)
         self.databases = [Database(self, i) for i in range(databases)]
         self.sessions: weakref.WeakValueDictionary[int, Session] = (
             weakref.WeakValueDictionary()
         )
         self.pubsub = PubSub()
         self.cursors = Cursors()
+        self.tracking = TrackingTable(self)
+        self.pause = Pause(self)
         self.blocking = Blocking(self)
         # The queues of blocked commands; empty, it costs a write one test.
         self.waited_keys = self.blocking.queues
@@ -131,6 +148,7 @@ class Core:
         self.clock.travel = self.cycle.travel
         self.notifications = NotificationLog(self, _LOG_SIZE)
         self.commands = CommandLog(_LOG_SIZE)
+        self.slowlog = SlowLog(self)
         self.run = make_run(self)
         self.config.attach(self)
 
@@ -149,11 +167,12 @@ class Core:
         if command is None:
             raise session.refuse(None, _unknown_command(args))
         if command.subcommands is not None:
+            if len(args) == 1 and command.declared_arity == -1:
+                return command
             command = self._resolve_subcommand(session, command, args)
         n = len(args)
         if n != command.arity and (command.arity > 0 or n < -command.arity):
-            session.refuse(command, "")
-            raise wrong_arity(command.name)
+            raise session.refuse(command, str(wrong_arity(command.name)))
         return command
 
     def _resolve_subcommand(
@@ -161,10 +180,7 @@ class Core:
     ) -> Command:
         subcommands = container.subcommands or {}
         if len(args) < 2:
-            if container.declared_arity == -1:
-                return subcommands[b""]
-            session.refuse(container, "")
-            raise wrong_arity(container.name)
+            raise session.refuse(container, str(wrong_arity(container.name)))
         command = subcommands.get(args[1]) or subcommands.get(args[1].upper())
         if command is None:
             given = _printable(args[1], 128)
@@ -181,20 +197,31 @@ class Core:
         self.nesting += 1
         command.calls += 1
         try:
+            if self.slowlog.enabled:
+                return self.slowlog.measure(session, command, args)
             return command.handler(session, args)
-        except ResponseError:
-            command.failed += 1
+        except ResponseError as error:
+            self.note_failure(command, error)
             raise
         finally:
+            if session.tracking is not None:
+                self.tracking.remember(session, command, args)
             self.nesting -= 1
             self.argv = argv
             if self.sinks:
                 self.collect(session.db.index, args, dirty)
 
+    def note_failure(self, command: Command, error: ResponseError) -> None:
+        """Count an error reply for INFO."""
+        command.failed += 1
+        self.errors[error.code] += 1
+
     def run_unusual(self, session: Session, command: Command, args: list[bytes]) -> Any:
         """Run a command of a session whose `intercept` is set, or inside a running unit."""
         if self.closed:
             raise EngineClosed("the engine is closed")
+        if session.reply_mode != "on":
+            return self._run_muted(session, command, args)
         if session.intercept is not None:
             instead = session.intercept(command, args)
             if instead is not None:
@@ -205,17 +232,45 @@ class Core:
             return self._run_recorded(session, command, args)
         return self._run_top(session, command, args)
 
+    def _run_muted(self, session: Session, command: Command, args: list[bytes]) -> Any:
+        """Run a command whose reply is not to be sent (CLIENT REPLY OFF and SKIP)."""
+        mode, session.reply_mode = session.reply_mode, "on"
+        try:
+            reply = self.run_unusual(session, command, args)
+        except ResponseError:
+            reply = NO_REPLY
+        finally:
+            if command.name != "client|reply":
+                session.reply_mode = mode if mode == "off" else "on"
+                session.rearm()
+        return reply if command.name == "client|reply" else NO_REPLY
+
     def _run_top(self, session: Session, command: Command, args: list[bytes]) -> Any:
         def body() -> Any:
             dirty = self.dirty
             self.argv = args
             command.calls += 1
-            reply = command.handler(session, args)
+            try:
+                if self.slowlog.enabled:
+                    reply = self.slowlog.measure(session, command, args)
+                else:
+                    reply = command.handler(session, args)
+            except ResponseError as error:
+                self.note_failure(command, error)
+                raise
             if self.after:
                 self.collect(session.db.index, args, dirty)
             return reply
 
-        return self.run_unit(body)
+        session.last_command = command
+        if session.tracking is None:
+            return self.run_unit(body)
+        self.tracking.caller = session
+        try:
+            return self.run_unit(body)
+        finally:
+            self.tracking.caller = None
+            self.tracking.command_ended(session, command, args)
 
     def _run_recorded(
         self, session: Session, command: Command, args: list[bytes]
@@ -262,7 +317,12 @@ class Core:
             if self.after:
                 self.leave_unit()
         except BaseException as error:
-            self.fail_unit(error)
+            try:
+                self.fail_unit(error)
+            except BaseException as again:
+                # An interrupt struck the clearing up, or a job failed.
+                self.fail_unit(again)
+                raise
             raise
         finally:
             self.nesting = 0
@@ -292,7 +352,11 @@ class Core:
             if self.after and isinstance(error, (ResponseError, Blocked)):
                 self.leave_unit()
         finally:
-            self.jobs.clear()
+            while self.jobs:
+                # A trigger's run wants to be counted even when it does not come about.
+                drop = getattr(self.jobs.popleft(), "drop", None)
+                if drop is not None:
+                    drop()
             self.fired = []
             self.frame = CLIENT_FRAME
             self.argv = None
@@ -430,6 +494,11 @@ class Core:
             log.enabled = bool(log.records.maxlen)
             self.rearm_sessions()
 
+    @property
+    def observed(self) -> bool:
+        """Whether somebody looks at every command: the command log, the slow log."""
+        return self.commands.enabled or self.slowlog.enabled
+
     def rearm_sessions(self) -> None:
         """Let every session see that gates or observers have changed."""
         for session in list(self.sessions.values()):
@@ -439,6 +508,7 @@ class Core:
 
     def next_session_id(self) -> int:
         """Return the id of a new session."""
+        self.connections_received += 1
         return next(self._session_ids)
 
     def default_user_is_open(self) -> bool:

@@ -175,6 +175,8 @@ class Database:
                 self._note_due(session, key, was_due=False)
             else:
                 session.watch_broken = True
+        if self.core.tracking.sessions:
+            self.core.tracking.invalidate(key)
 
     def _note_due(self, session: Session, key: bytes, *, was_due: bool) -> None:
         """Change what a watch knows of the key's deadline."""
@@ -296,6 +298,8 @@ class Database:
                 self._touch_due(key, key in old)
             elif key in data or key in old:
                 self.touch(key)
+        if self.core.tracking.sessions:
+            self.core.tracking.invalidate_all()
         if self.core.waited_keys:
             self.core.blocking.signal_all(self)
         return old

@@ -7,17 +7,21 @@ the few lines they share are written twice on purpose, as a call in between cost
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from trignb.engine.args import encode_args
 from trignb.engine.blocking import Blocked
-from trignb.errors import ResponseError
+from trignb.errors import ResponseError, SessionClosed
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
     from trignb.engine.session import Session
 
 __all__ = ["make_execute", "make_run"]
+
+
+# Stands for a nesting once the call has let go of the lock.
+RELEASED: Final = -2
 
 
 class SessionHolder(Protocol):
@@ -42,25 +46,36 @@ def make_run(core: Core) -> Callable[[Session, list[bytes]], Any]:
         try:
             acquire()
             depth = core.nesting
-            if depth or session.intercept is not None:
+            if depth:
+                # The unit under way holds the lock until it ends.
+                depth = RELEASED
+                release()
                 reply = core.run_unusual(session, command, args)
             else:
-                core.nesting = 1
-                core.unit_ns = 0
-                core.argv = args
-                dirty = core.dirty
-                command.calls += 1
-                reply = command.handler(session, args)
-                if core.after:
-                    core.collect(session.db.index, args, dirty)
-                    core.leave_unit()
-                core.nesting = 0
-            release()
-        except Blocked as blocked:
-            _abandon(core, depth, command, blocked)
-            return core.blocking.wait(blocked.waiter)
+                if session.intercept is not None:
+                    reply = core.run_unusual(session, command, args)
+                else:
+                    core.nesting = 1
+                    core.unit_ns = 0
+                    core.argv = args
+                    dirty = core.dirty
+                    command.calls += 1
+                    reply = command.handler(session, args)
+                    if core.after:
+                        core.collect(session.db.index, args, dirty)
+                        core.leave_unit()
+                    core.nesting = 0
+                depth = RELEASED
+                release()
         except BaseException as error:
-            _abandon(core, depth, command, error)
+            state = [depth]
+            try:
+                _abandon(core, state, command, error)
+            except BaseException as again:
+                _abandon_at_last(core, state, again)
+                raise
+            if isinstance(error, Blocked):
+                return core.blocking.wait(error.waiter)
             raise
         if core.waiters:
             core.give_way()
@@ -107,25 +122,40 @@ def make_execute(
         try:
             acquire()
             depth = core.nesting
-            if depth or session.intercept is not None:
+            if depth:
+                # The unit under way holds the lock until it ends.
+                depth = RELEASED
+                release()
                 reply = core.run_unusual(session, command, argv)
             else:
-                core.nesting = 1
-                core.unit_ns = 0
-                core.argv = argv
-                dirty = core.dirty
-                command.calls += 1
-                reply = command.handler(session, argv)
-                if core.after:
-                    core.collect(session.db.index, argv, dirty)
-                    core.leave_unit()
-                core.nesting = 0
-            release()
-        except Blocked as blocked:
-            _abandon(core, depth, command, blocked)
-            return core.blocking.wait(blocked.waiter)
+                if session.intercept is not None:
+                    reply = core.run_unusual(session, command, argv)
+                else:
+                    core.nesting = 1
+                    core.unit_ns = 0
+                    core.argv = argv
+                    dirty = core.dirty
+                    command.calls += 1
+                    reply = command.handler(session, argv)
+                    if core.after:
+                        core.collect(session.db.index, argv, dirty)
+                        core.leave_unit()
+                    core.nesting = 0
+                depth = RELEASED
+                release()
         except BaseException as error:
-            _abandon(core, depth, command, error)
+            state = [depth]
+            try:
+                _abandon(core, state, command, error)
+            except BaseException as again:
+                _abandon_at_last(core, state, again)
+                raise
+            if isinstance(error, Blocked):
+                return core.blocking.wait(error.waiter)
+            if isinstance(error, SessionClosed) and session.closed:
+                # As a client library does: this thread connects anew.
+                holder.session = new_session()
+                return execute(*args)
             raise
         if core.waiters:
             core.give_way()
@@ -134,22 +164,35 @@ def make_execute(
     return execute
 
 
-def _abandon(core: Core, depth: int, command: Any, error: BaseException) -> None:
+def _abandon(core: Core, state: list[int], command: Any, error: BaseException) -> None:
     """Put unit and lock right after a command raised, wherever an interrupt struck.
 
-    The lock is taken inside the `try`, so that an interrupt between taking it and entering
-    the `try` cannot leave it held; hence the look whether it was taken at all.
+    CPython looks for signals after calls and where functions begin. So an interrupt comes before the
+    lock is taken or when it is ours, and `state` tells exactly whether it still is: it is set
+    in the same breath in which the lock is released.
     """
-    if not core.lock._is_owned():  # type: ignore[attr-defined]
+    if state[0] == RELEASED or not core.lock._is_owned():  # type: ignore[attr-defined]
+        return
+    # A unit that is still open is the fast path's: others close themselves.
+    if state[0] == 0 and core.nesting:
+        if isinstance(error, ResponseError):
+            core.note_failure(command, error)
+        # The jobs of a failed command still belong to its unit.
+        core.fail_unit(error)
+        core.nesting = 0
+    state[0] = RELEASED
+    core.lock.release()
+
+
+def _abandon_at_last(core: Core, state: list[int], error: BaseException) -> None:
+    """Do it again because an interrupt struck `_abandon` itself, or a job failed."""
+    if state[0] == RELEASED or not core.lock._is_owned():  # type: ignore[attr-defined]
         return
     try:
-        if depth == 0:
-            if isinstance(error, ResponseError):
-                command.failed += 1
-            # The jobs of a failed command still belong to its unit.
-            if core.nesting:
-                core.fail_unit(error)
+        if state[0] == 0 and core.nesting:
+            core.fail_unit(error)
     finally:
-        if depth <= 0:
+        if state[0] == 0:
             core.nesting = 0
+        state[0] = RELEASED
         core.lock.release()

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from trignb.engine import spec
 from trignb.engine.args import encode_args
-from trignb.errors import ResponseError
+from trignb.errors import ResponseError, SessionClosed
 from trignb.reply import NULL_ARRAY, QUEUED, NullArray, Reply
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
     from trignb.engine.database import Database
     from trignb.engine.spec import Command
+    from trignb.engine.tracking import Tracking
 
 __all__ = ["Session"]
 
@@ -53,6 +54,11 @@ class Session:
         Commands queued since MULTI, None outside a transaction.
     on_push : callable or None
         Gets every push message (a list); without it they wait in `inbox`.
+    reply_mode : str
+        ``on``, ``off`` or ``skip`` (the next reply only), as CLIENT REPLY sets it; what is not
+        to be sent is `NO_REPLY`.
+    tracking : Tracking or None
+        What CLIENT TRACKING turned on.
     intercept : callable or None
         Set when anything about the session is unusual; the fast path makes this one test.
     """
@@ -81,8 +87,10 @@ class Session:
         "patterns",
         "queue",
         "queue_failed",
+        "reply_mode",
         "resp",
         "shard_channels",
+        "tracking",
         "user",
         "watch_broken",
         "watched",
@@ -99,6 +107,7 @@ class Session:
         self.last_command: Command | None = None
         self.closed = False
         self.no_evict = self.no_touch = False
+        self.tracking: Tracking | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
         self.inbox: deque[list[Any]] = deque(maxlen=_INBOX_SIZE)
         # Insertion-ordered, as Redis unsubscribes in the order of subscription.
@@ -114,6 +123,7 @@ class Session:
         self.queue: list[tuple[Command, list[bytes]]] | None = None
         self.queue_failed = False
         self.watch_broken = False
+        self.reply_mode = "on"
         self.authenticated = self.core.default_user_is_open()
         self.intercept: Callable[[Command, list[bytes]], Reply] | None = None
         self.set_resp(resp)
@@ -129,14 +139,28 @@ class Session:
         return self.core.run(self, encode_args(args))
 
     def close(self) -> None:
-        """Leave: unwatch, unsubscribe, drop the transaction."""
+        """Leave: unwatch, unsubscribe, drop the transaction; later commands are refused."""
         if self.closed:
             return
         with self.core.lock:
-            self.closed = True
             self.discard_transaction()
             self.core.pubsub.leave(self)
+            self.core.tracking.stop(self)
             self.core.sessions.pop(self.id, None)
+            self.closed = True
+            self.intercept = _refuse_closed
+
+    def authenticate(self, user: bytes, password: bytes) -> None:
+        """Become a user, or raise WRONGPASS."""
+        expected = self.core.config.values["requirepass"]
+        given = password.decode("utf-8", "surrogateescape")
+        if user != b"default" or (expected and given != expected):
+            raise ResponseError(
+                "WRONGPASS invalid username-password pair or user is disabled."
+            )
+        self.user = "default"
+        self.authenticated = True
+        self.rearm()
 
     # -- protocol
 
@@ -154,6 +178,11 @@ class Session:
             self.inbox.append(message)
 
     @property
+    def shown_address(self) -> str:
+        """The client's address, made up where there is no network: one per session."""
+        return self.address or f"in-process:{self.id}"
+
+    @property
     def subscription_count(self) -> int:
         """Channels and patterns, as SUBSCRIBE counts them."""
         return len(self.channels) + len(self.patterns)
@@ -162,16 +191,22 @@ class Session:
 
     def rearm(self) -> None:
         """Set `intercept` for the state the session is in now."""
+        if self.closed:
+            return
         unusual = (
             self.queue is not None
             or not self.authenticated
-            or self._is_subscriber()
+            or self.is_resp2_subscriber
+            or self.reply_mode != "on"
+            or self.tracking is not None
             or self.core.gates
-            or self.core.commands.enabled
+            or self.core.observed
         )
         self.intercept = self._gate if unusual else None
 
-    def _is_subscriber(self) -> bool:
+    @property
+    def is_resp2_subscriber(self) -> bool:
+        """Whether only the commands of a listener are allowed."""
         return self.resp == 2 and bool(
             self.channels or self.patterns or self.shard_channels
         )
@@ -182,7 +217,7 @@ class Session:
             raise self.refuse(command, "NOAUTH Authentication required.")
         for gate in self.core.gates:
             gate(self, command, args)
-        if self._is_subscriber() and command.name not in _WHILE_SUBSCRIBED:
+        if self.is_resp2_subscriber and command.name not in _WHILE_SUBSCRIBED:
             raise self.refuse(
                 command,
                 f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / "
@@ -202,7 +237,9 @@ class Session:
         if command is not None:
             command.rejected += 1
         self.fail_transaction()
-        return ResponseError(text)
+        error = ResponseError(text)
+        self.core.errors[error.code] += 1
+        return error
 
     # -- transactions
 
@@ -247,7 +284,12 @@ class Session:
         """Return to the state of a new connection (RESET)."""
         self.discard_transaction()
         self.core.pubsub.leave(self)
+        self.core.tracking.stop(self)
         self.name = b""
         self.user = "default"
         self.no_evict = self.no_touch = False
         self._start(2)
+
+
+def _refuse_closed(_command: Command, _args: list[bytes]) -> Reply:
+    raise SessionClosed("the session was closed")

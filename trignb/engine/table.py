@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trignb.engine.commands import (
+    clients,
     connection,
     expiration,
     hashes,
@@ -50,6 +51,7 @@ FAMILIES = (
     transactions.family,
     pubsub.family,
     connection.family,
+    clients.family,
     server.family,
     introspection.family,
 )

@@ -1,8 +1,298 @@
-"""Commands of the group."""
+"""The server group: CONFIG, INFO, SLOWLOG, MEMORY, LATENCY, MODULE, TIME, ROLE, LOLWUT."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from trignb.engine.args import syntax_error, to_int
+from trignb.engine.commands.connection import wrong_subcommand
+from trignb.engine.help import help_lines
+from trignb.engine.sizes import VALUE_SAMPLES, estimate_database, estimate_key
 from trignb.engine.spec import CommandFamily
+from trignb.engine.stats import REDIS_VERSION, info_text, reset_stats
+from trignb.errors import ResponseError
+from trignb.reply import OK, Status, Verbatim
+
+if TYPE_CHECKING:
+    from trignb.engine.session import Session
 
 family = CommandFamily("server")
 command = family.command
+
+Args = list[bytes]
+
+
+# -- CONFIG
+
+
+@command("CONFIG GET")
+def config_get(s: Session, args: Args) -> dict[bytes, bytes]:
+    """Returns the values of parameters."""
+    return s.core.config.get(*args[2:])
+
+
+@command("CONFIG SET")
+def config_set(s: Session, args: Args) -> Status:
+    """Changes parameters, all of those given or none."""
+    if len(args) % 2:
+        raise syntax_error()
+    words = [arg.decode("utf-8", "surrogateescape") for arg in args[2:]]
+    s.core.config.set(zip(words[::2], words[1::2], strict=True))
+    return OK
+
+
+@command("CONFIG RESETSTAT")
+def config_resetstat(s: Session, args: Args) -> Status:
+    """Sets the counters of INFO to zero."""
+    reset_stats(s.core)
+    return OK
+
+
+@command("CONFIG REWRITE")
+def config_rewrite(s: Session, args: Args) -> Status:
+    """Writes the configuration file anew; an engine in memory has none."""
+    raise ResponseError("ERR The server is running without a config file")
+
+
+@command("CONFIG HELP")
+def config_help(s: Session, args: Args) -> list[Status]:
+    """Describes the subcommands of CONFIG."""
+    return help_lines(s, b"CONFIG")
+
+
+# -- the engine at large
+
+
+@command("INFO")
+def info(s: Session, args: Args) -> Verbatim:
+    """Tells about the engine: sections of names and values."""
+    names = [arg.decode("utf-8", "replace") for arg in args[1:]]
+    return Verbatim(info_text(s.core, names).encode("utf-8", "surrogateescape"))
+
+
+@command("TIME")
+def time(s: Session, args: Args) -> list[bytes]:
+    """Returns the engine's time: seconds and microseconds."""
+    seconds, rest = divmod(s.core.now_ns(), 1_000_000_000)
+    return [b"%d" % seconds, b"%d" % (rest // 1000)]
+
+
+@command("ROLE")
+def role(s: Session, args: Args) -> list[Any]:
+    """Tells the role in replication."""
+    return [b"master", 0, []]
+
+
+@command("LOLWUT")
+def lolwut(s: Session, args: Args) -> Verbatim:
+    """Shows the version."""
+    if len(args) > 2 and args[1].upper() == b"VERSION":
+        to_int(args[2])
+    return Verbatim(f"Redis ver. {REDIS_VERSION}\n".encode())
+
+
+# -- MODULE
+
+
+@command("MODULE LIST")
+def module_list(s: Session, args: Args) -> list[Any]:
+    """Lists the modules, which are built in here."""
+    return [dict(module) for module in s.core.modules]
+
+
+@command("MODULE HELP")
+def module_help(s: Session, args: Args) -> list[Status]:
+    """Describes the subcommands of MODULE."""
+    return help_lines(s, b"MODULE")
+
+
+# -- SLOWLOG
+
+
+@command("SLOWLOG GET")
+def slowlog_get(s: Session, args: Args) -> list[Any]:
+    """Returns slow commands, the latest first."""
+    if len(args) > 3:
+        raise wrong_subcommand(args)
+    wanted = 10
+    if len(args) == 3:
+        wanted = to_int(args[2], "ERR count should be greater than or equal to -1")
+        if wanted < -1:
+            raise ResponseError("ERR count should be greater than or equal to -1")
+    log = s.core.slowlog
+    log.begin()
+    records = list(log.records)
+    return [list(record) for record in (records if wanted < 0 else records[:wanted])]
+
+
+@command("SLOWLOG LEN")
+def slowlog_len(s: Session, args: Args) -> int:
+    """Counts the slow commands noted."""
+    s.core.slowlog.begin()
+    return len(s.core.slowlog.records)
+
+
+@command("SLOWLOG RESET")
+def slowlog_reset(s: Session, args: Args) -> Status:
+    """Forgets the slow commands noted."""
+    s.core.slowlog.begin()
+    s.core.slowlog.clear()
+    return OK
+
+
+@command("SLOWLOG HELP")
+def slowlog_help(s: Session, args: Args) -> list[Status]:
+    """Describes the subcommands of SLOWLOG."""
+    return help_lines(s, b"SLOWLOG")
+
+
+# -- MEMORY; all figures are estimates
+
+
+@command("MEMORY USAGE")
+def memory_usage(s: Session, args: Args) -> int | None:
+    """Estimates the bytes a key takes."""
+    samples = VALUE_SAMPLES
+    for i in range(3, len(args), 2):
+        if args[i].upper() != b"SAMPLES" or i + 1 == len(args):
+            raise syntax_error()
+        samples = to_int(args[i + 1])
+        if samples < 0:
+            raise syntax_error()
+    if s.db.peek(args[2]) is None:
+        return None
+    return estimate_key(s.db, args[2], samples)
+
+
+@command("MEMORY STATS")
+def memory_stats(s: Session, args: Args) -> dict[bytes, Any]:
+    """Estimates where memory goes."""
+    core = s.core
+    dataset = sum(map(estimate_database, core.databases))
+    core.peak_bytes = peak = max(core.peak_bytes, dataset)
+    keys = sum(len(db.data) for db in core.databases)
+    overheads = {
+        b"db.%d" % db.index: {
+            b"overhead.hashtable.main": 0,
+            b"overhead.hashtable.expires": 0,
+            b"overhead.hashtable.slot-to-keys": 0,
+        }
+        for db in core.databases
+        if db.data
+    }
+    return {
+        b"peak.allocated": peak,
+        b"total.allocated": dataset,
+        b"startup.allocated": 0,
+        b"replication.backlog": 0,
+        b"clients.slaves": 0,
+        b"clients.normal": 0,
+        b"cluster.links": 0,
+        b"aof.buffer": 0,
+        b"lua.caches": 0,
+        b"functions.caches": 0,
+        **overheads,
+        b"overhead.total": 0,
+        b"keys.count": keys,
+        b"keys.bytes-per-key": dataset // keys if keys else 0,
+        b"dataset.bytes": dataset,
+        b"dataset.percentage": 100.0 if dataset else 0.0,
+        b"peak.percentage": 100 * dataset / peak if peak else 100.0,
+        b"allocator.allocated": dataset,
+        b"allocator.active": dataset,
+        b"allocator.resident": dataset,
+        b"allocator-fragmentation.ratio": 1.0,
+        b"allocator-fragmentation.bytes": 0,
+        b"allocator-rss.ratio": 1.0,
+        b"allocator-rss.bytes": 0,
+        b"rss-overhead.ratio": 1.0,
+        b"rss-overhead.bytes": 0,
+        b"fragmentation": 1.0,
+        b"fragmentation.bytes": 0,
+    }
+
+
+@command("MEMORY DOCTOR")
+def memory_doctor(s: Session, args: Args) -> Verbatim:
+    """Looks for memory problems; there are none it could see."""
+    return Verbatim(
+        b"Hi Sam, this instance is empty or is using very little memory, my issues "
+        b"detector can't be used in these conditions. Please, leave for your mission on "
+        b"Earth and fill it with some data. The new Sam and I will be back to our "
+        b"programming as soon as I finished rebooting.\n"
+    )
+
+
+@command("MEMORY PURGE")
+def memory_purge(s: Session, args: Args) -> Status:
+    """Gives memory back to the system, which Python does on its own."""
+    return OK
+
+
+@command("MEMORY MALLOC-STATS")
+def memory_malloc_stats(s: Session, args: Args) -> Verbatim:
+    """Tells about the allocator."""
+    return Verbatim(b"Stats not supported for the current allocator")
+
+
+@command("MEMORY HELP")
+def memory_help(s: Session, args: Args) -> list[Status]:
+    """Describes the subcommands of MEMORY."""
+    return help_lines(s, b"MEMORY")
+
+
+# -- LATENCY: nothing here forks or waits for a disk, so nothing is sampled
+
+
+@command("LATENCY DOCTOR")
+def latency_doctor(s: Session, args: Args) -> Verbatim:
+    """Reports on latency."""
+    if s.core.config.values["latency-monitor-threshold"]:
+        return Verbatim(
+            b"Dave, no latency spike was observed during the lifetime of this Redis "
+            b"instance, not in the slightest bit. I honestly think you ought to sit down "
+            b"calmly, take a stress pill, and think things over.\n"
+        )
+    return Verbatim(
+        b"I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis "
+        b'instance. You may use "CONFIG SET latency-monitor-threshold <milliseconds>." in '
+        b"order to enable it. If we weren't in a deep space mission I'd suggest to take a "
+        b"look at https://redis.io/topics/latency-monitor.\n"
+    )
+
+
+@command("LATENCY GRAPH")
+def latency_graph(s: Session, args: Args) -> Verbatim:
+    """Draws the samples of an event."""
+    event = args[2].decode("utf-8", "replace")
+    raise ResponseError(f"ERR No samples available for event '{event}'")
+
+
+@command("LATENCY HISTOGRAM")
+def latency_histogram(s: Session, args: Args) -> dict[bytes, Any]:
+    """Returns how long commands took, in powers of two."""
+    return {}
+
+
+@command("LATENCY HISTORY")
+def latency_history(s: Session, args: Args) -> list[Any]:
+    """Returns the samples of an event."""
+    return []
+
+
+@command("LATENCY LATEST")
+def latency_latest(s: Session, args: Args) -> list[Any]:
+    """Returns the last sample of each event."""
+    return []
+
+
+@command("LATENCY RESET")
+def latency_reset(s: Session, args: Args) -> int:
+    """Forgets samples; returns of how many events."""
+    return 0
+
+
+@command("LATENCY HELP")
+def latency_help(s: Session, args: Args) -> list[Status]:
+    """Describes the subcommands of LATENCY."""
+    return help_lines(s, b"LATENCY")

@@ -1,0 +1,403 @@
+"""INFO: what the engine says about itself, section by section.
+
+Fields come in Redis's order and all of them are there; those about sockets, forks and allocators have
+the value they have on a server that does nothing of the kind. Memory figures are estimates.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+from trignb.engine.sizes import estimate_database, resident_bytes
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.spec import Command
+
+__all__ = ["REDIS_VERSION", "SECTIONS", "human_size", "info_text", "reset_stats"]
+
+# The version of Redis that the engine answers like.
+REDIS_VERSION: Final = "7.2.6"
+
+Fields = Mapping[str, Any]
+
+_SECOND_NS: Final = 1_000_000_000
+_DAY_S: Final = 86_400
+
+
+def info_text(core: Core, names: Iterable[str]) -> str:
+    """Return the sections asked for, in Redis's order; none means the usual ones."""
+    wanted = {name.lower() for name in names} or {"default"}
+    if wanted & {"all", "everything"}:
+        chosen = set(SECTIONS)
+    else:
+        chosen = wanted & set(SECTIONS)
+        if "default" in wanted:
+            chosen |= set(SECTIONS) - _NOT_BY_DEFAULT
+    return "\r\n".join(
+        _section_text(SECTIONS[name][0], SECTIONS[name][1](core))
+        for name in SECTIONS
+        if name in chosen
+    )
+
+
+def _section_text(title: str, fields: Fields) -> str:
+    lines = [f"# {title}"]
+    for name, value in fields.items():
+        # Several values are several lines of one name.
+        several = value if isinstance(value, list) else [value]
+        lines += [f"{name}:{item}" for item in several]
+    return "".join(line + "\r\n" for line in lines)
+
+
+def human_size(size: int) -> str:
+    """Return a size as people read it: ``1.36M``."""
+    if size < 1024:
+        return f"{size}B"
+    power = min((size.bit_length() - 1) // 10, 5)
+    return f"{size / 1024**power:.2f}{'BKMGTP'[power]}"
+
+
+def package_version() -> str:
+    """Return the version of trignb that is installed."""
+    try:
+        return version("trignb")
+    except PackageNotFoundError:
+        return "0"
+
+
+# -- sections
+
+
+def _server(core: Core) -> Fields:
+    now_ns = core.clock.read()
+    uptime_s = max(now_ns - core.started_ns, 0) // _SECOND_NS
+    hz = core.config.values["hz"]
+    return {
+        "redis_version": REDIS_VERSION,
+        "redis_git_sha1": "00000000",
+        "redis_git_dirty": 0,
+        "redis_build_id": 0,
+        "trignb_version": package_version(),
+        "redis_mode": "standalone",
+        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "arch_bits": 64 if sys.maxsize > 1 << 32 else 32,
+        "monotonic_clock": "POSIX clock_gettime",
+        "multiplexing_api": "none",
+        "atomicvar_api": "gil",
+        "gcc_version": "0.0.0",
+        "python_version": platform.python_version(),
+        "process_id": os.getpid(),
+        "process_supervised": "no",
+        "run_id": core.run_id,
+        "tcp_port": core.config.values["port"],
+        "server_time_usec": now_ns // 1000,
+        "uptime_in_seconds": uptime_s,
+        "uptime_in_days": uptime_s // _DAY_S,
+        "hz": hz,
+        "configured_hz": hz,
+        "lru_clock": now_ns // _SECOND_NS & 0xFFFFFF,
+        "executable": sys.executable,
+        "config_file": "",
+        "io_threads_active": 0,
+    }
+
+
+def _clients(core: Core) -> Fields:
+    waiting = core.blocking.sessions.values()
+    return {
+        "connected_clients": len(core.sessions),
+        "cluster_connections": 0,
+        "maxclients": core.config.values["maxclients"],
+        "client_recent_max_input_buffer": 0,
+        "client_recent_max_output_buffer": 0,
+        "blocked_clients": len(waiting),
+        "tracking_clients": len(core.tracking.sessions),
+        "clients_in_timeout_table": sum(1 for w in waiting if w.timeout_s),
+        "total_blocking_keys": len(core.blocking.queues),
+        "total_blocking_keys_on_nokey": 0,
+    }
+
+
+def _memory(core: Core) -> Fields:
+    dataset = sum(estimate_database(db) for db in core.databases)
+    resident = resident_bytes()
+    core.peak_bytes = max(core.peak_bytes, dataset)
+    peak = core.peak_bytes
+    maxmemory = core.config.values["maxmemory"]
+    return {
+        "used_memory": dataset,
+        "used_memory_human": human_size(dataset),
+        "used_memory_rss": resident,
+        "used_memory_rss_human": human_size(resident),
+        "used_memory_peak": peak,
+        "used_memory_peak_human": human_size(peak),
+        "used_memory_peak_perc": f"{100 * dataset / peak if peak else 100:.2f}%",
+        "used_memory_overhead": 0,
+        "used_memory_startup": 0,
+        "used_memory_dataset": dataset,
+        "used_memory_dataset_perc": "100.00%",
+        "allocator_allocated": dataset,
+        "allocator_active": dataset,
+        "allocator_resident": dataset,
+        "total_system_memory": _system_memory(),
+        "total_system_memory_human": human_size(_system_memory()),
+        "used_memory_lua": 0,
+        "used_memory_vm_eval": 0,
+        "used_memory_lua_human": "0B",
+        "used_memory_scripts_eval": 0,
+        "number_of_cached_scripts": 0,
+        "number_of_functions": 0,
+        "number_of_libraries": 0,
+        "used_memory_vm_functions": 0,
+        "used_memory_vm_total": 0,
+        "used_memory_vm_total_human": "0B",
+        "used_memory_functions": 0,
+        "used_memory_scripts": 0,
+        "used_memory_scripts_human": "0B",
+        "maxmemory": maxmemory,
+        "maxmemory_human": human_size(maxmemory),
+        "maxmemory_policy": core.config.values["maxmemory-policy"],
+        "allocator_frag_ratio": "1.00",
+        "allocator_frag_bytes": 0,
+        "allocator_rss_ratio": "1.00",
+        "allocator_rss_bytes": 0,
+        "rss_overhead_ratio": "1.00",
+        "rss_overhead_bytes": 0,
+        "mem_fragmentation_ratio": "1.00",
+        "mem_fragmentation_bytes": 0,
+        "mem_not_counted_for_evict": 0,
+        "mem_replication_backlog": 0,
+        "mem_total_replication_buffers": 0,
+        "mem_clients_slaves": 0,
+        "mem_clients_normal": 0,
+        "mem_cluster_links": 0,
+        "mem_aof_buffer": 0,
+        "mem_allocator": "python",
+        "active_defrag_running": 0,
+        "lazyfree_pending_objects": 0,
+        "lazyfreed_objects": 0,
+    }
+
+
+def _system_memory() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 0
+
+
+def _persistence(core: Core) -> Fields:
+    return {
+        "loading": int(core.is_loading),
+        "async_loading": 0,
+        "current_cow_peak": 0,
+        "current_cow_size": 0,
+        "current_cow_size_age": 0,
+        "current_fork_perc": "0.00",
+        "current_save_keys_processed": 0,
+        "current_save_keys_total": 0,
+        "rdb_changes_since_last_save": core.dirty,
+        "rdb_bgsave_in_progress": 0,
+        "rdb_last_save_time": core.started_ns // _SECOND_NS,
+        "rdb_last_bgsave_status": "ok",
+        "rdb_last_bgsave_time_sec": -1,
+        "rdb_current_bgsave_time_sec": -1,
+        "rdb_saves": 0,
+        "rdb_last_cow_size": 0,
+        "rdb_last_load_keys_expired": 0,
+        "rdb_last_load_keys_loaded": 0,
+        "aof_enabled": int(core.config.values["appendonly"]),
+        "aof_rewrite_in_progress": 0,
+        "aof_rewrite_scheduled": 0,
+        "aof_last_rewrite_time_sec": -1,
+        "aof_current_rewrite_time_sec": -1,
+        "aof_last_bgrewrite_status": "ok",
+        "aof_rewrites": 0,
+        "aof_rewrites_consecutive_failures": 0,
+        "aof_last_write_status": "ok",
+        "aof_last_cow_size": 0,
+        "module_fork_in_progress": 0,
+        "module_fork_last_cow_size": 0,
+    }
+
+
+def _stats(core: Core) -> Fields:
+    pubsub, tracking = core.pubsub, core.tracking
+    return {
+        "total_connections_received": core.connections_received,
+        "total_commands_processed": sum(c.calls for c in _all_commands(core)),
+        "instantaneous_ops_per_sec": 0,
+        "total_net_input_bytes": 0,
+        "total_net_output_bytes": 0,
+        "total_net_repl_input_bytes": 0,
+        "total_net_repl_output_bytes": 0,
+        "instantaneous_input_kbps": "0.00",
+        "instantaneous_output_kbps": "0.00",
+        "instantaneous_input_repl_kbps": "0.00",
+        "instantaneous_output_repl_kbps": "0.00",
+        "rejected_connections": 0,
+        "sync_full": 0,
+        "sync_partial_ok": 0,
+        "sync_partial_err": 0,
+        "expired_keys": core.expired_keys,
+        "expired_stale_perc": "0.00",
+        "expired_time_cap_reached_count": 0,
+        "expire_cycle_cpu_milliseconds": 0,
+        "evicted_keys": core.evicted_keys,
+        "evicted_clients": 0,
+        "total_eviction_exceeded_time": 0,
+        "current_eviction_exceeded_time": 0,
+        "keyspace_hits": core.hits,
+        "keyspace_misses": core.misses,
+        "pubsub_channels": len(pubsub.channels),
+        "pubsub_patterns": len(pubsub.patterns),
+        "pubsubshard_channels": len(pubsub.shard_channels),
+        "latest_fork_usec": 0,
+        "total_forks": 0,
+        "migrate_cached_sockets": 0,
+        "slave_expires_tracked_keys": 0,
+        "active_defrag_hits": 0,
+        "active_defrag_misses": 0,
+        "active_defrag_key_hits": 0,
+        "active_defrag_key_misses": 0,
+        "total_active_defrag_time": 0,
+        "current_active_defrag_time": 0,
+        "tracking_total_keys": len(tracking.readers),
+        "tracking_total_items": tracking.item_count,
+        "tracking_total_prefixes": tracking.prefix_count,
+        "unexpected_error_replies": 0,
+        "total_error_replies": core.errors.total(),
+        "dump_payload_sanitizations": 0,
+        "total_reads_processed": 0,
+        "total_writes_processed": 0,
+        "io_threaded_reads_processed": 0,
+        "io_threaded_writes_processed": 0,
+        "reply_buffer_shrinks": 0,
+        "reply_buffer_expands": 0,
+        "eventloop_cycles": 0,
+        "eventloop_duration_sum": 0,
+        "eventloop_duration_cmd_sum": 0,
+        "instantaneous_eventloop_cycles_per_sec": 0,
+        "instantaneous_eventloop_duration_usec": 0,
+        "acl_access_denied_auth": 0,
+        "acl_access_denied_cmd": 0,
+        "acl_access_denied_key": 0,
+        "acl_access_denied_channel": 0,
+    }
+
+
+def _replication(core: Core) -> Fields:
+    return {
+        "role": "slave" if core.is_replica else "master",
+        "connected_slaves": 0,
+        "master_failover_state": "no-failover",
+        "master_replid": core.replication_id,
+        "master_replid2": "0" * 40,
+        "master_repl_offset": 0,
+        "second_repl_offset": -1,
+        "repl_backlog_active": 0,
+        "repl_backlog_size": core.config.values["repl-backlog-size"],
+        "repl_backlog_first_byte_offset": 0,
+        "repl_backlog_histlen": 0,
+    }
+
+
+def _cpu(_core: Core) -> Fields:
+    used = os.times()
+    return {
+        "used_cpu_sys": f"{used.system:.6f}",
+        "used_cpu_user": f"{used.user:.6f}",
+        "used_cpu_sys_children": f"{used.children_system:.6f}",
+        "used_cpu_user_children": f"{used.children_user:.6f}",
+        "used_cpu_sys_main_thread": f"{used.system:.6f}",
+        "used_cpu_user_main_thread": f"{used.user:.6f}",
+    }
+
+
+def _modules(core: Core) -> Fields:
+    return {
+        "module": [
+            f"name={module[b'name'].decode()},ver={module[b'ver']},"
+            "api=1,filters=0,usedby=[],using=[],options=[]"
+            for module in core.modules
+        ]
+    }
+
+
+def _commandstats(core: Core) -> Fields:
+    return {
+        f"cmdstat_{c.name}": (
+            f"calls={c.calls},usec={c.usec},"
+            f"usec_per_call={c.usec / c.calls if c.calls else 0:.2f},"
+            f"rejected_calls={c.rejected},failed_calls={c.failed}"
+        )
+        for c in _all_commands(core)
+        if c.calls or c.rejected or c.failed
+    }
+
+
+def _errorstats(core: Core) -> Fields:
+    return {
+        f"errorstat_{code}": f"count={count}" for code, count in core.errors.items()
+    }
+
+
+def _latencystats(_core: Core) -> Fields:
+    return {}
+
+
+def _cluster(core: Core) -> Fields:
+    return {"cluster_enabled": int(core.config.values["cluster-enabled"])}
+
+
+def _keyspace(core: Core) -> Fields:
+    now_ms = core.now_ms()
+    fields = {}
+    for db in core.databases:
+        if db.data:
+            ttls = [deadline - now_ms for deadline in db.expires.values()]
+            mean = max(sum(ttls) // len(ttls), 0) if ttls else 0
+            fields[f"db{db.index}"] = (
+                f"keys={len(db.data)},expires={len(ttls)},avg_ttl={mean}"
+            )
+    return fields
+
+
+def _all_commands(core: Core) -> Iterable[Command]:
+    return core.table.by_name.values()
+
+
+Section = tuple[str, Callable[["Core"], Fields]]
+
+SECTIONS: Final[dict[str, Section]] = {
+    "server": ("Server", _server),
+    "clients": ("Clients", _clients),
+    "memory": ("Memory", _memory),
+    "persistence": ("Persistence", _persistence),
+    "stats": ("Stats", _stats),
+    "replication": ("Replication", _replication),
+    "cpu": ("CPU", _cpu),
+    "modules": ("Modules", _modules),
+    "commandstats": ("Commandstats", _commandstats),
+    "errorstats": ("Errorstats", _errorstats),
+    "latencystats": ("Latencystats", _latencystats),
+    "cluster": ("Cluster", _cluster),
+    "keyspace": ("Keyspace", _keyspace),
+}
+
+_NOT_BY_DEFAULT: Final = frozenset({"commandstats", "latencystats"})
+
+
+def reset_stats(core: Core) -> None:
+    """Set the counters to zero (CONFIG RESETSTAT)."""
+    for c in _all_commands(core):
+        c.calls = c.failed = c.rejected = c.usec = 0
+    core.hits = core.misses = core.expired_keys = core.evicted_keys = 0
+    core.connections_received = 0
+    core.errors.clear()

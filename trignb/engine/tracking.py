@@ -1,0 +1,188 @@
+"""CLIENT TRACKING: who read which keys, and the messages that tell them to forget.
+
+Nobody pays for it while nobody tracks: sessions that track go through their gate, and a key's change is
+seen because the databases are made to look watched (`Database.touch`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from trignb.engine.keyspecs import keys_of
+from trignb.engine.spec import READONLY
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.session import Session
+    from trignb.engine.spec import Command
+
+__all__ = ["Tracking", "TrackingTable"]
+
+CHANNEL: Final = b"__redis__:invalidate"
+
+
+@dataclass(slots=True)
+class Tracking:
+    """One session's choice; ``caching`` is what CLIENT CACHING said for the next command."""
+
+    redirect: int = 0
+    prefixes: list[bytes] = field(default_factory=list)
+    bcast: bool = False
+    optin: bool = False
+    optout: bool = False
+    noloop: bool = False
+    caching: bool = False
+    broken: bool = False
+
+
+class TrackingTable:
+    """What the tracking sessions have read, by key name; databases do not matter."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.readers: dict[bytes, dict[int, None]] = {}
+        self.sessions: dict[int, Session] = {}
+        # The session at work, as far as it tracks itself: NOLOOP spares it.
+        self.caller: Session | None = None
+        self._pending: dict[tuple[Session, bytes], dict[bytes, None]] = {}
+        self._is_flushing = False
+
+    # -- turning it on and off
+
+    def start(self, session: Session, choice: Tracking) -> None:
+        """Let a session track, or change how it does."""
+        session.tracking = choice
+        self.sessions[session.id] = session
+        self._set_watching(True)
+        session.rearm()
+
+    def stop(self, session: Session) -> None:
+        """End a session's tracking; what it read is forgotten as it comes up."""
+        if session.tracking is None:
+            return
+        session.tracking = None
+        self.sessions.pop(session.id, None)
+        if not self.sessions:
+            self.readers.clear()
+            self._set_watching(False)
+        session.rearm()
+
+    def _set_watching(self, on: bool) -> None:
+        """Make every write look whether its key is watched, or stop that."""
+        for db in self.core.databases:
+            if on:
+                db.watched.setdefault(_NO_KEY, {})
+            else:
+                db.watched.pop(_NO_KEY, None)
+
+    # -- what is read
+
+    def remember(self, session: Session, command: Command, args: list[bytes]) -> None:
+        """Note the keys that a tracking session's command reads."""
+        choice = session.tracking
+        if choice is None or choice.bcast or not command.flags & READONLY:
+            return
+        if (choice.optin and not choice.caching) or (choice.optout and choice.caching):
+            return
+        for key in keys_of(command, args):
+            self.readers.setdefault(key, {})[session.id] = None
+        limit = self.core.config.values["tracking-table-max-keys"]
+        while limit and len(self.readers) > limit:
+            self.invalidate(next(iter(self.readers)))
+
+    def command_ended(
+        self, session: Session, command: Command, args: list[bytes]
+    ) -> None:
+        """Note what a tracking session's own command read; CACHING was for this one."""
+        self.remember(session, command, args)
+        choice = session.tracking
+        is_client = command.name.startswith("client")
+        if choice is not None and session.queue is None and not is_client:
+            choice.caching = False
+
+    # -- what changes
+
+    def invalidate(self, key: bytes) -> None:
+        """Tell whoever read a key, or tracks its prefix, that it changed."""
+        for session_id in self.readers.pop(key, ()):
+            session = self.sessions.get(session_id)
+            if session is not None and not self._is_own(session):
+                choice = session.tracking
+                if choice is not None and not choice.bcast:
+                    self._send(session, [key])
+        for session in self.sessions.values():
+            choice = session.tracking
+            if choice is None or not choice.bcast or self._is_own(session):
+                continue
+            for prefix in choice.prefixes or [b""]:
+                if key.startswith(prefix):
+                    if not self._pending:
+                        self.core.queue_job(self._broadcast)
+                    self._pending.setdefault((session, prefix), {})[key] = None
+
+    def invalidate_all(self) -> None:
+        """Tell everybody to forget everything, once per unit (FLUSHALL, FLUSHDB)."""
+        self.readers.clear()
+        if not self._is_flushing:
+            self._is_flushing = True
+            self.core.queue_job(self._broadcast_flush)
+
+    def _is_own(self, session: Session) -> bool:
+        choice = session.tracking
+        return choice is not None and choice.noloop and self.caller is session
+
+    def _broadcast(self) -> None:
+        pending, self._pending = self._pending, {}
+        for (session, _), keys in pending.items():
+            if session.tracking is not None:
+                self._send(session, list(keys))
+
+    def _broadcast_flush(self) -> None:
+        self._is_flushing = False
+        for session in list(self.sessions.values()):
+            self._send(session, None)
+
+    def _send(self, session: Session, keys: list[bytes] | None) -> None:
+        choice = session.tracking
+        if choice is None:
+            return
+        target, redirected = session, bool(choice.redirect)
+        if redirected:
+            found = self.core.sessions.get(choice.redirect)
+            if found is None:
+                choice.broken = True
+                if session.resp == 3:
+                    session.push([b"tracking-redir-broken", choice.redirect])
+                return
+            target = found
+        message: list[Any]
+        if target.resp == 3:
+            message = [b"invalidate", keys]
+        elif redirected and target.is_resp2_subscriber:
+            message = [b"message", CHANNEL, keys]
+        else:
+            return
+        target.push(message)
+
+    # -- counting
+
+    @property
+    def item_count(self) -> int:
+        """How many (key, session) pairs are remembered."""
+        return sum(map(len, self.readers.values()))
+
+    @property
+    def prefix_count(self) -> int:
+        """How many prefixes somebody tracks."""
+        found = {
+            prefix
+            for session in self.sessions.values()
+            if session.tracking is not None and session.tracking.bcast
+            for prefix in session.tracking.prefixes or [b""]
+        }
+        return len(found)
+
+
+# Stands in `Database.watched` for "somebody tracks"; no key is None.
+_NO_KEY: Any = None
