@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trignb.engine.commands import (
+    bitmaps,
     clients,
     connection,
     expiration,
     hashes,
+    hyperloglog,
     introspection,
     keys,
     keyspace,
@@ -39,6 +41,8 @@ __all__ = ["FAMILIES", "CommandTable"]
 
 FAMILIES = (
     strings.family,
+    bitmaps.family,
+    hyperloglog.family,
     hashes.family,
     lists.family,
     sets.family,
