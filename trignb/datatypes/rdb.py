@@ -20,6 +20,7 @@ from trignb.datatypes.packed import (
     unpack_ziplist,
     unpack_zipmap,
 )
+from trignb.datatypes.strings import FloatText
 
 __all__ = [
     "DEFAULTS",
@@ -258,6 +259,7 @@ def _make_hash(elements: list[bytes], config: Config, longest: int) -> Hash:
 SAVERS: Final[dict[type, Callable[[Writer, Any], None]]] = {
     bytes: _save_string,
     bytearray: _save_string,
+    FloatText: _save_string,
     Hash: _save_hash,
 }
 

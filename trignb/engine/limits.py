@@ -22,24 +22,27 @@ _SETS = (
 
 
 class Limits:
-    """The ``…-max-listpack-…`` parameters.
+    """The ``…-max-listpack-…`` parameters, and ``proto-max-bulk-len`` as ``string_size``.
 
-    ``sets`` is a `SetLimits`; ``list_fill`` is ``list-max-listpack-size``. HSET reads
-    ``hash_entries`` and ``hash_value``, two ints; the rest takes them together, ``hashes``.
+    ``sets`` is a `SetLimits`, ``hashes`` a `HashLimits`, which HSET reads as two plain
+    attributes, ``hash_entries`` and ``hash_value``. ``list_fill`` is ``list-max-listpack-size``.
     """
 
     __slots__ = (
         "hash_entries",
         "hash_value",
+        "hashes",
         "list_fill",
         "sets",
+        "string_size",
         "zset_entries",
         "zset_value",
     )
 
     def __init__(self, config: Config) -> None:
         self.zset_entries = self.zset_value = self.list_fill = 0
-        self.hash_entries = self.hash_value = 0
+        self.hash_entries = self.hash_value = self.string_size = 0
+        self.hashes = HashLimits()
         self.sets = SetLimits()
         for attribute, name in (
             ("hash_entries", "hash-max-listpack-entries"),
@@ -47,8 +50,15 @@ class Limits:
             ("zset_entries", "zset-max-listpack-entries"),
             ("zset_value", "zset-max-listpack-value"),
             ("list_fill", "list-max-listpack-size"),
+            ("string_size", "proto-max-bulk-len"),
         ):
             config.on_change(name, self._keep(attribute))
+
+        def keep_hashes(_value: Any) -> None:
+            self.hashes = HashLimits(self.hash_entries, self.hash_value)
+
+        for name in ("hash-max-listpack-entries", "hash-max-listpack-value"):
+            config.on_change(name, keep_hashes)
 
         def keep_sets(_value: Any) -> None:
             values = config.values
@@ -56,11 +66,6 @@ class Limits:
 
         for name in _SETS:
             config.on_change(name, keep_sets)
-
-    @property
-    def hashes(self) -> HashLimits:
-        """Up to where a hash is a listpack."""
-        return HashLimits(self.hash_entries, self.hash_value)
 
     def _keep(self, attribute: str) -> Any:
         def keep(value: Any) -> None:
