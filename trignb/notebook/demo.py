@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.manager import AsyncKernelManager, KernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from rich.console import Console
@@ -23,7 +23,7 @@ from rich.markdown import Markdown
 from rich.syntax import Syntax
 from rich.text import Text
 
-__all__ = ["DEMO_NOTEBOOK", "find_notebook", "run_demo"]
+__all__ = ["DEMO_NOTEBOOK", "find_notebook", "kernel_manager", "run_demo"]
 
 DEMO_NOTEBOOK: Final = "01-keyspace-triggers.ipynb"
 
@@ -43,6 +43,15 @@ class _ThisInterpreter(KernelSpecManager):
             display_name="Python 3",
             language="python",
         )
+
+
+def kernel_manager(*, asynchronous: bool = True) -> Any:
+    """Return a manager that starts a kernel of this interpreter.
+
+    It speaks through files of this user only: nothing of it can be heard on the network.
+    """
+    kind = AsyncKernelManager if asynchronous else KernelManager
+    return kind(kernel_spec_manager=_ThisInterpreter(), transport="ipc")
 
 
 def find_notebook(path: str | Path | None = None) -> Path:
@@ -97,7 +106,7 @@ class _Telling:
         self.notebook: Any = read(path, as_version=4)
         self.client = NotebookClient(
             self.notebook,
-            km=AsyncKernelManager(kernel_spec_manager=_ThisInterpreter()),
+            km=kernel_manager(),
             timeout=_CELL_TIMEOUT_S,
             resources={"metadata": {"path": str(path.parent)}},
         )
