@@ -96,14 +96,14 @@ class Clock:
 
 
 def _to_ns(at: Moment) -> int:
-    if isinstance(at, bool):
-        raise TypeError("a moment is a number of seconds, an ISO text or a datetime")
-    if isinstance(at, int):
+    if isinstance(at, int) and not isinstance(at, bool):
         return at * 1_000_000_000
     if isinstance(at, float):
         return round(at * 1_000_000) * 1000
     if isinstance(at, str):
         at = dt.datetime.fromisoformat(at)
+    if not isinstance(at, dt.datetime):
+        raise TypeError("a moment is a number of seconds, an ISO text or a datetime")
     if at.tzinfo is None:
         at = at.replace(tzinfo=dt.UTC)
     since = at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
