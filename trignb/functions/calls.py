@@ -133,7 +133,7 @@ class FunctionRun:
         if type(result) is not Job:
             function.total_ns += self.registry.clock.read() - self.started_ns
             return result
-        result.tag = self
+        function.owner.host.adopt(result, self)
         if not may_block:
             raise ResponseError(_CANNOT_BLOCK)
         self.waiter = Waiter(session, args, [], _nothing_to_try, 0.0, None)

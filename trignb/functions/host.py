@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trignb.engine.blocking import Blocked, Waiter
 from trignb.engine.session import Session
@@ -44,6 +44,13 @@ class LogLine(NamedTuple):
     text: str
 
 
+class Run(Protocol):
+    """What a job belongs to."""
+
+    def job_done(self, job: Job) -> None:
+        """Take note that the job has finished."""
+
+
 class PendingCall:
     """A command of ``callAsync`` that waits for a key."""
 
@@ -72,6 +79,8 @@ class LibraryHost:
         the engine.
     logs : deque of LogLine
         What ``redis.log`` wrote, oldest first.
+    live_jobs : int
+        Background work that was begun here and has not finished.
     pending_calls : dict
         Commands of ``callAsync`` that have not been answered.
     """
@@ -81,6 +90,7 @@ class LibraryHost:
         self.core: Core = registry.core
         self.library = library
         self.is_gone = False
+        self.live_jobs = 0
         self.logs: deque[LogLine] = deque(maxlen=LOG_SIZE)
         self.pending_calls: dict[PendingCall, None] = {}
         self.runtime: Runtime | None = None
@@ -279,13 +289,20 @@ class LibraryHost:
         """Keep a line of the library's log; any thread."""
         self.logs.append(LogLine(self.core.clock.read(), text))
 
+    def adopt(self, job: Job, run: Run) -> None:
+        """Have `run` hear of the end of a job."""
+        job.tag = run
+        self.live_jobs += 1
+
     def job_done(self, job: Job) -> None:
         """Finish what a job belongs to: a trigger's run or a function's."""
         if isinstance(job.error, JsOom):
             self.registry.suspect_memory()
         if job.tag is not None:
+            self.live_jobs -= 1
             job.tag.job_done(job)
-        self.registry.job_finished(self)
+        if self.is_gone and not self.live_jobs:
+            self.registry.job_finished(self)
 
     def isolate_lost(self, reason: str) -> None:
         """Say in the log that the library's globals are gone."""

@@ -404,14 +404,14 @@ class Registry:
         self.core.queue_job(self._dispose_idle)
 
     def _dispose_idle(self) -> None:
-        idle = [host for host in self._retired if not _is_busy(host)]
+        idle = [host for host in self._retired if not host.live_jobs]
         self._retired = [host for host in self._retired if host not in idle]
         for host in idle:
             _dispose(host)
 
     def job_finished(self, host: LibraryHost) -> None:
         """Dispose of a retired runtime whose last background work has ended."""
-        if host.is_gone and host in self._retired and not _is_busy(host):
+        if host in self._retired:
             self._retired.remove(host)
             # Not from here: this is the runtime's own thread.
             threading.Thread(
@@ -433,10 +433,6 @@ class Registry:
 def compile_error(text: str) -> ResponseError:
     """Return the error for code that cannot become a library."""
     return ResponseError(error_line(f"Failed to compile library: {text}"))
-
-
-def _is_busy(host: LibraryHost) -> bool:
-    return host.runtime is not None and host.runtime.live_jobs > 0
 
 
 def _dispose(host: LibraryHost) -> None:

@@ -290,7 +290,7 @@ class TriggerRun:
                 if elapsed > statistics.max_ns:
                     statistics.max_ns = elapsed
             else:
-                job.tag = self
+                trigger.owner.host.adopt(job, self)
         finally:
             core.frame = frame
             registry.in_library = before
