@@ -1,6 +1,6 @@
 """Values a key can hold. They know nothing of keys, events or replies.
 
-Strings are ``bytes``, ``bytearray`` once they were changed in place, and rarely `FloatText`. A value is kept in the keyspace as it
+Strings are ``bytes``, or ``bytearray`` once they were changed in place. A value is kept in the keyspace as it
 is, without a wrapper, and told apart by ``type(value) is …``; `TYPE_NAMES` has each type's name.
 """
 
@@ -12,12 +12,11 @@ from trignb.datatypes.hashes import Hash, HashLimits
 from trignb.datatypes.lists import List
 from trignb.datatypes.sets import Set, SetLimits
 from trignb.datatypes.sorted_sets import SortedSet
-from trignb.datatypes.strings import STRING_TYPES, FloatText, string_encoding
+from trignb.datatypes.strings import STRING_TYPES, string_encoding
 
 __all__ = [
     "STRING_TYPES",
     "TYPE_NAMES",
-    "FloatText",
     "Hash",
     "HashLimits",
     "List",
@@ -31,7 +30,6 @@ __all__ = [
 TYPE_NAMES: Final[dict[type, str]] = {
     bytes: "string",
     bytearray: "string",
-    FloatText: "string",
     Hash: "hash",
     List: "list",
     Set: "set",
@@ -41,4 +39,4 @@ TYPE_NAMES: Final[dict[type, str]] = {
 
 def copy_value(value: object) -> object:
     """Return a value that shares nothing changeable with `value`."""
-    return value if isinstance(value, bytes) else value.copy()  # type: ignore[attr-defined]
+    return value if type(value) is bytes else value.copy()  # type: ignore[attr-defined]

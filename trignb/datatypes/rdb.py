@@ -20,7 +20,6 @@ from trignb.datatypes.packed import (
     unpack_ziplist,
     unpack_zipmap,
 )
-from trignb.datatypes.strings import FloatText
 
 __all__ = [
     "DEFAULTS",
@@ -259,7 +258,6 @@ def _make_hash(elements: list[bytes], config: Config, longest: int) -> Hash:
 SAVERS: Final[dict[type, Callable[[Writer, Any], None]]] = {
     bytes: _save_string,
     bytearray: _save_string,
-    FloatText: _save_string,
     Hash: _save_hash,
 }
 

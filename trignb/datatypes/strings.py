@@ -8,7 +8,6 @@ from trignb.datatypes.listpack import is_int64
 
 __all__ = [
     "STRING_TYPES",
-    "FloatText",
     "Match",
     "common_subsequence",
     "string_encoding",
@@ -18,21 +17,16 @@ __all__ = [
 _EMBEDDED: Final = 44
 
 
-class FloatText(bytes):
-    """A result of INCRBYFLOAT that reads as an integer, and is none to OBJECT ENCODING.
-
-    Only a whole result is stored as one; in every other respect it is ``bytes``.
-    """
-
-    __slots__ = ()
-
-
 # What ``type(value)`` is for a string in the keyspace.
-STRING_TYPES: Final = (bytes, bytearray, FloatText)
+STRING_TYPES: Final = (bytes, bytearray)
 
 
 def string_encoding(value: bytes | bytearray) -> str:
-    """Return what OBJECT ENCODING says of a string."""
+    """Return what OBJECT ENCODING says of a string.
+
+    One difference is known: a whole result of INCRBYFLOAT is an ``int`` here, ``embstr``
+    in Redis until the next SET; the text alone cannot tell.
+    """
     if type(value) is bytearray:
         return "raw"
     if type(value) is bytes and is_int64(value):

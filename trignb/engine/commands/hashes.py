@@ -254,8 +254,8 @@ def _parse_count(args: Args) -> int:
 
 def _pick(fields: Hash, count: int) -> list[bytes]:
     names = list(fields)
-    if count < 0 and names:
-        return random.choices(names, k=-count)
+    if count < 0:
+        return random.choices(names, k=-count) if names else []
     return names if count >= len(names) else random.sample(names, count)
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from trignb.datatypes import STRING_TYPES, FloatText
-from trignb.datatypes.listpack import is_int64
+from trignb.datatypes import STRING_TYPES
 from trignb.datatypes.longdouble import LongDouble, add, parse, show
 from trignb.datatypes.strings import Match, common_subsequence
 from trignb.engine.args import (
@@ -468,11 +467,10 @@ def incrbyfloat(s: Session, args: Args) -> bytes:
     if total is None:
         raise ResponseError("ERR increment would produce NaN or Infinity")
     text = show(total)
-    stored = FloatText(text) if is_int64(text) else text
     if value is None:
-        db.add(key, stored)
+        db.add(key, text)
     else:
-        db.data[key] = stored
+        db.data[key] = text
     db.changed(STRING, b"incrbyfloat", key)
     if s.core.sinks:
         s.core.propagate_as([b"SET", key, text, b"KEEPTTL"])
