@@ -6,6 +6,7 @@ compared with what is stored in the notebook; one difference and the demo fails.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ __all__ = ["DEMO_NOTEBOOK", "find_notebook", "kernel_manager", "run_demo"]
 
 DEMO_NOTEBOOK: Final = "01-keyspace-triggers.ipynb"
 
+# What holds the trignb that runs: the kernel is to import the same.
+_ROOT: Final = str(Path(__file__).resolve().parents[2])
 _CELL_TIMEOUT_S: Final = 60
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 _LANGUAGES: Final = {"%%tfunction": "javascript", "%%redis": "text"}
@@ -38,20 +41,20 @@ class _ThisInterpreter(KernelSpecManager):
     def get_kernel_spec(self, _kernel_name: str) -> KernelSpec:
         """Return the kernel, whatever kernels are installed under this name."""
         command = [sys.executable, "-m", "ipykernel_launcher"]
+        paths = [_ROOT, os.environ.get("PYTHONPATH", "")]
+        # Only errors: ipykernel's warnings would stand in the middle of the transcript.
         return KernelSpec(
-            argv=[*command, "-f", "{connection_file}"],
+            argv=[*command, "--log-level=ERROR", "-f", "{connection_file}"],
             display_name="Python 3",
             language="python",
+            env={"PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
 
 
 def kernel_manager(*, asynchronous: bool = True) -> Any:
-    """Return a manager that starts a kernel of this interpreter.
-
-    It speaks through files of this user only: nothing of it can be heard on the network.
-    """
+    """Return a manager that starts a kernel of this interpreter."""
     kind = AsyncKernelManager if asynchronous else KernelManager
-    return kind(kernel_spec_manager=_ThisInterpreter(), transport="ipc")
+    return kind(kernel_spec_manager=_ThisInterpreter())
 
 
 def find_notebook(path: str | Path | None = None) -> Path:
@@ -62,9 +65,8 @@ def find_notebook(path: str | Path | None = None) -> Path:
     FileNotFoundError
         There is none, as in an installation without the tutorials.
     """
-    checkout = Path(__file__).resolve().parents[2]
     tried = [
-        Path(path) if path is not None else checkout / "notebooks" / DEMO_NOTEBOOK,
+        Path(path) if path is not None else Path(_ROOT) / "notebooks" / DEMO_NOTEBOOK,
         Path.cwd() / "notebooks" / DEMO_NOTEBOOK,
     ]
     for candidate in tried[: 1 if path is not None else 2]:
@@ -115,7 +117,7 @@ class _Telling:
 
     def run(self) -> int:
         """Tell every cell; return the exit status."""
-        with self.client.setup_kernel():
+        with self.client.setup_kernel(cleanup_kc=True):
             for position, cell in enumerate(self.notebook.cells):
                 if cell.cell_type == "markdown":
                     self.console.print(Markdown(cell.source))
