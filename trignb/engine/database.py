@@ -114,6 +114,9 @@ class Database:
     def add(self, key: bytes, value: Any) -> None:
         """Put a key that was not there; fires ``new``."""
         self.data[key] = value
+        if self.expires:
+            # Left by a key that had expired and could not be deleted (a replica, a pause).
+            self.expires.pop(key, None)
         core = self.core
         if core.event_mask & NEW:
             core.emit(self, NEW, b"new", key)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -20,8 +21,14 @@ __all__ = ["ExpiryCycle"]
 _BATCH = 64
 
 
+class _Due(NamedTuple):
+    deadline: int
+    key: bytes
+    db: Database
+
+
 class ExpiryCycle:
-    """Deletes due keys ten times a second (``hz``)."""
+    """Deletes due keys ``hz`` times a second."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
@@ -34,8 +41,12 @@ class ExpiryCycle:
         if self.is_running or self.core.closed:
             return
         self.is_running = True
+        # The thread holds the cycle weakly: an engine nobody uses any more can go.
         self._thread = threading.Thread(
-            target=self._main, name="trignb-expiry", daemon=True
+            target=_run,
+            args=(weakref.ref(self), self._stop),
+            name="trignb-expiry",
+            daemon=True,
         )
         self._thread.start()
 
@@ -46,71 +57,83 @@ class ExpiryCycle:
         if thread is not None and thread is not threading.current_thread():
             thread.join(5.0)
 
-    def _main(self) -> None:
-        core = self.core
-        while not self._stop.wait(1 / core.config.values["hz"]):
-            if core.clock.frozen or not core.active_expire:
-                continue
-            while self._batch(core.clock.read() // 1_000_000):
-                time.sleep(0)
+    def period_s(self) -> float:
+        """Return the time between two rounds."""
+        return 1 / float(self.core.config.values["hz"])
 
-    def _batch(self, now_ms: int) -> bool:
+    def round(self) -> None:
+        """Delete what is due, if that is to happen by itself now."""
+        while self._batch():
+            time.sleep(0)
+
+    def _batch(self) -> bool:
         """Delete some due keys; tell whether there may be more."""
         core = self.core
-        if not any(db.expires for db in core.databases):
+        if self._is_asleep() or not any(db.expires for db in core.databases):
             return False
         core.acquire_in_background()
         try:
-            if core.is_loading or not core.may_expire():
+            # Looked at again: now nobody can freeze the clock or pause expiry meanwhile.
+            if self._is_asleep():
                 return False
+            now_ms = core.clock.read() // 1_000_000
             for _ in range(_BATCH):
                 due = self._next(now_ms)
                 if due is None:
                     return False
-                self._expire(*due)
+                self._expire(due.db, due.key)
             return True
         finally:
             core.lock.release()
 
-    def _next(self, now_ms: int) -> tuple[Database, int, bytes] | None:
-        """Return the key whose deadline passed first."""
-        found: tuple[int, bytes, Database] | None = None
+    def _is_asleep(self) -> bool:
+        return self.core.clock.frozen or not self._may_run()
+
+    def _may_run(self) -> bool:
+        core = self.core
+        return core.active_expire and core.may_expire() and not core.is_loading
+
+    def _next(self, now_ms: int) -> _Due | None:
+        """Return the key whose deadline passed first; at the same moment, the lowest key."""
+        found: _Due | None = None
         for db in self.core.databases:
-            if db.expires:
-                entry = db.next_deadline()
-                if (
-                    entry is not None
-                    and entry[0] < now_ms
-                    and (found is None or entry < found[:2])
-                ):
-                    found = (*entry, db)
-        return None if found is None else (found[2], found[0], found[1])
+            entry = db.next_deadline() if db.expires else None
+            if entry is not None and entry[0] < now_ms:
+                due = _Due(*entry, db)
+                if found is None or due[:2] < found[:2]:
+                    found = due
+        return found
 
-    def _expire(self, db: Database, _deadline: int, key: bytes) -> None:
-        def unit() -> None:
-            db.expire(key)
-            self.core.after = True
-
-        self.core.run_unit(unit)
-
-    def run_due(self) -> int:
-        """Delete every key due by now; returns how many. The lock is taken."""
-        core, done = self.core, 0
-        with core.lock:
-            while (due := self._next(core.clock.read() // 1_000_000)) is not None:
-                self._expire(*due)
-                done += 1
-        return done
+    def _expire(self, db: Database, key: bytes) -> None:
+        self.core.run_unit(lambda: db.expire(key))
 
     def travel(self, target_ns: int) -> None:
         """Move the clock to a later time; keys due on the way expire at their own moment."""
         core = self.core
         with core.lock:
-            if core.active_expire and core.may_expire() and not core.nesting:
+            if self._may_run() and not core.nesting:
                 target_ms = target_ns // 1_000_000
                 while (due := self._next(target_ms)) is not None:
                     # A key is gone the millisecond after its deadline, never before now.
-                    moment = max((due[1] + 1) * 1_000_000, core.clock.read())
+                    moment = max((due.deadline + 1) * 1_000_000, core.clock.read())
                     core.clock.set_ns(moment)
-                    self._expire(*due)
+                    self._expire(due.db, due.key)
             core.clock.set_ns(target_ns)
+
+
+def _run(cycle_ref: weakref.ref[ExpiryCycle], stop: threading.Event) -> None:
+    """Go round until told to stop, or until there is no engine any more."""
+    period = 0.0
+    try:
+        while not stop.wait(period):
+            cycle = cycle_ref()
+            if cycle is None:
+                return
+            cycle.round()
+            period = cycle.period_s()
+            del cycle
+    finally:
+        # Whatever a listener threw ends this thread; the next deadline starts another.
+        cycle = cycle_ref()
+        if cycle is not None:
+            cycle.is_running = False
