@@ -369,11 +369,11 @@ class Core:
 
     def now_ns(self) -> int:
         """Return this unit's time in ns; the clock is read at its first need."""
+        if not self.nesting:
+            return self.clock.read()
         ns = self.unit_ns
         if not ns:
-            ns = self.clock.read()
-            if self.nesting:
-                self.unit_ns = ns
+            ns = self.unit_ns = self.clock.read()
         return ns
 
     def now_ms(self) -> int:
