@@ -100,6 +100,14 @@ def test_protocol_for_one_call(redis: Any) -> None:
     assert redis("HGETALL h").raw == [b"a", b"1"]
 
 
+def test_hello_changes_the_protocol(redis: Any) -> None:
+    assert redis("HELLO 3").text.startswith('1# "server" => ')
+    redis("HSET h a 1")
+    assert redis("HGETALL h").text == '1# "a" => "1"'
+    assert redis("-2 HGETALL h").text == '1) "a"\n2) "1"'
+    redis("HELLO 2")
+
+
 @pytest.mark.parametrize(
     ("option", "text"),
     [("--raw", "a\n1"), ("--json", '{"a":"1"}'), ("--csv", '"a","1"')],

@@ -434,6 +434,17 @@ def test_call(load: Any, tf: Any, shell: Any) -> None:
         tf("call audit.fail")
 
 
+def test_call_of_an_async_function(load: Any, tf: Any) -> None:
+    load(
+        "redis.registerAsyncFunction('f', async (client, key) =>\n"
+        "  client.block(c => c.call('incr', key).toString()));",
+        "slow",
+    )
+    reply = tf("call slow.f k")
+    assert reply == "1"
+    assert reply.cli() == "TFCALLASYNC slow.f 1 k"
+
+
 def test_reset(load: Any, redis: Any, tf: Any) -> None:
     load(AUDIT)
     redis("HSET fellowship:1 a 1")

@@ -18,7 +18,7 @@ from trignb.notebook.errors import UsageError, suggestion
 from trignb.notebook.expand import expand
 from trignb.notebook.options import Option, Parsed, flag, parse, word
 from trignb.notebook.text import readable
-from trignb.notebook.tokenize import read_line, split
+from trignb.notebook.tokenize import CommandLine, read_line, split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trignb.clock import Clock
     from trignb.engine.spec import Command
     from trignb.notebook.magics import TrignbMagics
+    from trignb.notebook.tokenize import Token
     from trignb.notebook.workbench import Bench
 
 __all__ = ["SUBCOMMANDS", "run_subcommand"]
@@ -249,25 +250,28 @@ def call(call: _Call) -> Any:
     command = read_line(call.rest)
     if command is None:
         raise UsageError("%tf call needs LIBRARY.FUNCTION")
-    # Expansion first: a spread sequence may give any number of keys.
-    separator = next(
-        (i for i, token in enumerate(command.tokens) if token.value == b"--"),
-        len(command.tokens),
-    )
-    before = command.tokens[:separator]
-    after = command.tokens[separator + 1 :]
-    name, *keys = _expanded(call, before)
-    args = _expanded(call, after) if after else []
+    # Expansion comes later: a spread sequence may give any number of keys.
+    values = [token.value for token in command.tokens]
+    end = values.index(b"--") if b"--" in values else len(values)
+    name, *keys = _expanded(call, command.tokens[:end])
+    args = _expanded(call, command.tokens[end + 1 :])
     bench = call.magics.workbench.bench()
+    verb = b"TFCALLASYNC" if _is_async(bench.engine, readable(name)) else b"TFCALL"
     count = str(len(keys)).encode()
-    return call.magics.run_one(bench, [b"TFCALL", name, count, *keys, *args])
+    return call.magics.run_one(bench, [verb, name, count, *keys, *args])
 
 
-def _expanded(call: _Call, tokens: Sequence[Any]) -> list[bytes]:
-    if call.magics.expand == "off":
+def _is_async(engine: Engine, name: str) -> bool:
+    """Whether a function was registered by ``registerAsyncFunction``."""
+    library, _, function = name.partition(".")
+    loaded = engine.library_registry.libraries.get(library)
+    found = loaded.functions.get(function) if loaded is not None else None
+    return found is not None and found.is_async
+
+
+def _expanded(call: _Call, tokens: Sequence[Token]) -> list[bytes]:
+    if call.magics.expand == "off" or not tokens:
         return [token.value for token in tokens]
-    from trignb.notebook.tokenize import CommandLine
-
     return expand(CommandLine(tuple(tokens), call.rest), call.names)
 
 

@@ -74,7 +74,6 @@ class Bench:
         """Run one command; an error reply comes back as a `Reply` with `error`."""
         core = self.engine.core
         before = core.event_seq
-        resp = self.session.resp
         started = time.perf_counter()
         try:
             value = self.session.execute(*args)
@@ -84,7 +83,8 @@ class Bench:
         return Reply(
             value,
             args,
-            resp=resp,
+            # Asked afterwards: the reply to HELLO 3 is one of RESP3 already.
+            resp=self.session.resp,
             elapsed_ms=elapsed_ms,
             records=self._records_since(before),
             style=style,

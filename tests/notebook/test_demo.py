@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from rich.console import Console
+
+from trignb.notebook.demo import DEMO_NOTEBOOK, find_notebook, run_demo
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / DEMO_NOTEBOOK
+
+# What the page that trignb follows shows, word for word; where the page and the engine differ
+# in the name of a library or in what follows, up to there.
+TRANSCRIPTS = [
+    """\
+redis> hset h x 1
+(integer) 1
+redis> hgetall h
+1) "x"
+2) "1"
+3) "__last_updated__"
+4) "1658390831"
+""",
+    """\
+redis> hincrby h x 1
+(integer) 2
+redis> hgetall h
+1) "x"
+2) "2"
+3) "__last_updated__"
+4) "1658390910"
+""",
+    """\
+1)  1) "engine"
+    2) "js"
+    3) "api_version"
+    4) "1.0"
+    5) "name"
+    6) "foo"
+    7) "pending_jobs"
+    8) (integer) 0
+    9) "user"
+   10) "default"
+   11) "functions"
+   12) (empty array)
+   13) "keyspace_triggers"
+""",
+    """\
+1)  1) "name"
+           2) "consumer"
+           3) "num_triggered"
+           4) (integer) 2
+           5) "num_finished"
+           6) (integer) 2
+           7) "num_success"
+           8) (integer) 1
+           9) "num_failed"
+          10) (integer) 1
+          11) "last_error"
+          12) "TypeError: redis.call is not a function"
+          13) "last_exection_time"
+          14) (integer) 0
+          15) "total_exection_time"
+          16) (integer) 0
+          17) "avg_exection_time"
+          18) "0"
+""",
+    """\
+redis> hset x name tom
+(integer) 1
+redis> hset x name jerry
+(integer) 0
+redis> get name_tom
+"1"
+redis> get name_jerry
+"1"
+""",
+    """\
+redis> multi
+OK
+redis(TX)> hset x name tom
+QUEUED
+redis(TX)> hset x name jerry
+QUEUED
+redis(TX)> exec
+1) (integer) 1
+2) (integer) 0
+redis> get name_tom
+(nil)
+redis> get name_jerry
+"2"
+""",
+    """\
+redis(TX)> exec
+1) (integer) 1
+2) (integer) 0
+redis> get name_tom
+"1"
+redis> get name_jerry
+"1"
+""",
+]
+
+
+def tell(path: Path) -> tuple[int, str]:
+    out = io.StringIO()
+    status = run_demo(path, Console(file=out, width=100, highlight=False))
+    return status, out.getvalue()
+
+
+def notebook(tmp_path: Path, *cells: Any) -> Path:
+    path = tmp_path / "n.ipynb"
+    nbformat.write(new_notebook(cells=list(cells)), path)
+    return path
+
+
+def shows(text: str) -> Any:
+    return new_output("execute_result", {"text/plain": text}, execution_count=1)
+
+
+def test_the_tutorial_does_what_it_says() -> None:
+    status, text = tell(NOTEBOOK)
+    assert status == 0, text
+    assert "every one did what the notebook says" in text
+    assert "num_triggered" in text.splitlines()[-7]
+
+
+@pytest.mark.parametrize("transcript", TRANSCRIPTS)
+def test_the_tutorial_holds_the_transcripts(transcript: str) -> None:
+    cells: Any = nbformat.read(NOTEBOOK, as_version=4).cells
+    outputs = [o for cell in cells for o in cell.get("outputs", ())]
+    texts = [o["data"]["text/plain"] + "\n" for o in outputs if "data" in o]
+    assert any(transcript in text for text in texts)
+
+
+def test_a_difference_is_shown_and_fails(tmp_path: Path) -> None:
+    path = notebook(
+        tmp_path,
+        new_markdown_cell("# A title"),
+        new_code_cell("1 + 1", outputs=[shows("3")]),
+        new_code_cell("print('fine')", outputs=[new_output("stream", text="fine\n")]),
+    )
+    status, text = tell(path)
+    assert status == 1
+    assert "A title" in text
+    assert "-3" in text
+    assert "+2" in text
+    assert "not what the notebook says: cell 1 of 2" in text
+
+
+def test_an_error_fails_unless_expected(tmp_path: Path) -> None:
+    failing = new_code_cell("%load_ext trignb\n%redis NONSENSE")
+    status, text = tell(notebook(tmp_path, failing))
+    assert status == 1
+    assert "this cell was not expected to fail" in text
+    failing.metadata["tags"] = ["raises-exception"]
+    failing.outputs = [
+        new_output(
+            "error",
+            ename="RedisError",
+            evalue="",
+            traceback=[
+                "RedisError: ERR unknown command 'NONSENSE', with args beginning with: "
+            ],
+        )
+    ]
+    status, text = tell(notebook(tmp_path, failing))
+    assert status == 0, text
+
+
+def test_missing_notebook(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        find_notebook(tmp_path / "none.ipynb")
+    status, text = tell(tmp_path / "none.ipynb")
+    assert status == 1
+    assert "run the demo from a" in text
+
+
+def test_tutorial_is_found_from_the_checkout() -> None:
+    assert find_notebook() == NOTEBOOK
