@@ -77,9 +77,9 @@ def smove(s: Session, args: Args) -> int:
     db.drop_if_empty(source, held)
     if other is None:
         db.add(target, Set([member], s.core.limits.sets))
-        db.changed(SET, b"sadd", target, 0)
+        db.changed(SET, b"sadd", target)
     elif other.add_members([member], s.core.limits.sets):
-        db.changed(SET, b"sadd", target, 0)
+        db.changed(SET, b"sadd", target)
     return 1
 
 
