@@ -388,6 +388,7 @@ def make_listener(registry: Registry, index: PrefixIndex[KeyspaceTrigger]) -> An
         ):
             return
         name, seq, depth = event.decode(), core.event_seq, core.frame.depth + 1
+        runs = []
         for trigger in found:
             statistics = trigger.statistics
             now = clock.read()
@@ -395,7 +396,7 @@ def make_listener(registry: Registry, index: PrefixIndex[KeyspaceTrigger]) -> An
             try:
                 statistics.triggered += 1
                 statistics.last_run_ns = now
-                core.fired.append(run)
+                runs.append(run)
                 if registry.is_guarded:
                     refusal = registry.refusal(trigger, key)
                     if refusal is not None:
@@ -407,5 +408,7 @@ def make_listener(registry: Registry, index: PrefixIndex[KeyspaceTrigger]) -> An
             except BaseException:
                 run.drop()
                 raise
+        # Only now: events that `onTriggerFired` led to had runs of their own.
+        core.fired = runs
 
     return on_event
