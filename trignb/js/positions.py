@@ -62,11 +62,16 @@ class Source:
         """Return the error for what the prelude says of an exception."""
         name, message, stack, trace = (part.decode() for part in parts)
         stack = self.without_prelude(stack)
-        trace = self.without_prelude(trace) or stack
+        trace = self.without_prelude(trace).partition("\n")[2] or stack
         line, column = self.position(trace)
         return JsError(
             message, name=name, stack=stack, trace=trace, line=line, column=column
         )
+
+    @staticmethod
+    def is_ours(printed: str) -> bool:
+        """Return whether V8 saw the exception thrown in the prelude."""
+        return printed.startswith(PRELUDE_NAME)
 
     def without_prelude(self, stack: str) -> str:
         """Return a stack without our own frames."""

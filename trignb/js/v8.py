@@ -18,6 +18,7 @@ from trignb.js.runtime import (
     HeapStatistics,
     Host,
     Job,
+    JsError,
     JsOom,
     JsTerminated,
     Registration,
@@ -156,8 +157,15 @@ class LibraryRuntime:
         elif outcome.kind == TERMINATED:
             raise JsTerminated("the evaluation was terminated")
         elif outcome.kind >= EXCEPTION:
-            syntax = outcome.kind == SYNTAX
-            raise self._source.evaluated(outcome.text, syntax=syntax)
+            raise self._uncaught(instance, outcome)
+
+    def _uncaught(self, instance: Instance, outcome: Outcome) -> JsError:
+        if self._source.is_ours(outcome.text):
+            # Thrown by the prelude, which knows what and where in the library.
+            parts = instance.exchange.internal(words.LAST_FAILURE)
+            if parts is not None:
+                return self._source.thrown(parts)
+        return self._source.evaluated(outcome.text, syntax=outcome.kind == SYNTAX)
 
     def _registration(self, fields: list[Any]) -> Registration:
         kind, name, callback, is_async, stack, declared, description = fields[:7]

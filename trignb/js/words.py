@@ -77,6 +77,7 @@ BEGIN_LOAD: Final = 1
 END_LOAD: Final = 2
 ADD_EVENT: Final = 3
 LOAD_OUTCOME: Final = 4
+LAST_FAILURE: Final = 5
 
 # Kinds of letters.
 START: Final = 1

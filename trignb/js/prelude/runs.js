@@ -131,6 +131,7 @@ function internal() {
     case END_LOAD: loading = false; result(registrations); return;
     case ADD_EVENT: main.rewind(); events[events.length] = main.get(); break;
     case LOAD_OUTCOME: result(loadOutcome); return;
+    case LAST_FAILURE: result(lastFailure === null ? null : describe(lastFailure.text)); return;
   }
   post(RESULT_NULL);
 }
