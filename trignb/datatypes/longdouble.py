@@ -157,5 +157,6 @@ def _to_digits(value: int) -> bytes:
     """Return decimal digits; str() refuses more than 4300 of them."""
     if value.bit_length() < 13_000:
         return b"%d" % value
-    high, low = divmod(value, 10**4000)
-    return _to_digits(high) + b"%04000d" % low
+    # 2**12999 is more than 10**3900, so something is left above.
+    high, low = divmod(value, 10**3900)
+    return _to_digits(high) + b"%03900d" % low
