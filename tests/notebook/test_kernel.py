@@ -30,6 +30,14 @@ class Kernel:
         """Send a cell; return the id of the request."""
         return str(self.client.execute(code))
 
+    def wait_until_running(self, request: str) -> None:
+        """Return when the kernel has begun with a cell."""
+        while True:
+            message = self.client.get_iopub_msg(timeout=PATIENCE_S)
+            mine = message["parent_header"].get("msg_id") == request
+            if mine and message["msg_type"] == "execute_input":
+                return
+
     def finish(self, request: str) -> tuple[str, list[str]]:
         """Return a request's status and what it showed."""
         texts: list[str] = []
@@ -122,7 +130,9 @@ def test_unload_stops_the_threads(kernel: Kernel) -> None:
 
 def interrupt_when_running(kernel: Kernel, code: str) -> tuple[str, list[str], float]:
     request = kernel.start(code)
-    time.sleep(1)
+    kernel.wait_until_running(request)
+    # From the magic to the endless loop it is milliseconds.
+    time.sleep(0.5)
     interrupted = time.monotonic()
     kernel.manager.interrupt_kernel()
     status, texts = kernel.finish(request)

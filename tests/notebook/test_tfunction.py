@@ -193,6 +193,20 @@ def test_syntax_error(shell: Any, capsys: Any) -> None:
     assert "  4 | let a = 1 + ;\n    |             ^\n" in text
 
 
+def test_code_that_ends_too_early(shell: Any, capsys: Any) -> None:
+    text = shown(
+        shell, capsys, "%%tfunction\n#!js api_version=1.0 name=audit\nf(\n  1,\n\n"
+    )
+    assert "cell line 4, column 5" in text
+    assert "  4 |   1,\n    |     ^\n" in text
+
+
+def test_error_of_a_registration(shell: Any, capsys: Any) -> None:
+    text = shown(shell, capsys, "%%tfunction x\nredis.registerFunction('f', 1);\n")
+    assert "Second argument to 'registerFunction' must be a function" in text
+    assert "  2 | redis.registerFunction('f', 1);\n" in text
+
+
 def test_blank_lines_above_the_header(shell: Any, capsys: Any) -> None:
     text = shown(
         shell, capsys, "%%tfunction\n\n\n#!js api_version=1.0 name=audit\nnope();\n"

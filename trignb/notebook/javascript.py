@@ -83,20 +83,31 @@ def js_error(
 def _detail(
     error: JavaScriptError, bench: Bench, source: Source | None
 ) -> Iterator[str]:
+    code = source or bench.sources.get(error.library)
     if error.line is None:
         return
-    frames = list(_frames(error.stack)) or [_Frame("", error.line, error.column or 1)]
-    code = source or bench.sources.get(error.library)
+    line, column = _within(code, error.line, error.column or 1)
+    frames = list(_frames(error.stack)) or [_Frame("", line, column)]
     offset = source.offset if source else 0
     place = "cell line" if source else "line"
-    top = frames[0]
-    where = f"{place} {error.line + offset}, column {error.column or 1}"
-    inside = f", in {top.function}" if top.function else ""
-    yield f"{where}{inside}" + (f" (library {error.library})" if error.library else "")
+    inside = f", in {frames[0].function}" if frames[0].function else ""
+    library = f" (library {error.library})" if error.library else ""
+    yield f"{place} {line + offset}, column {column}{inside}{library}"
     if code is not None:
-        yield from _excerpt(code, error.line, error.column or 1, offset)
+        yield from _excerpt(code, line, column, offset)
     for frame in frames[1:]:
         yield f"called from {place} {frame.line + offset}"
+
+
+def _within(source: Source | None, line: int, column: int) -> tuple[int, int]:
+    """Return the position, or the end of the code when it lies behind that.
+
+    Of code that ends too early, V8 says that the trouble is behind its last line.
+    """
+    if source is None or source.line(line):
+        return line, column
+    lines = source.code.rstrip().split("\n")
+    return min((line, column), (len(lines), len(lines[-1]) + 1))
 
 
 def _frames(stack: str) -> Iterator[_Frame]:
