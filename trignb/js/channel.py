@@ -33,6 +33,7 @@ from trignb.js.words import (
     JOBS,
     JS_SLEEPS,
     LENGTH,
+    PROBING,
     PUMP,
     PY_SLEEPS,
     STATE,
@@ -258,11 +259,12 @@ class Channel:
 
     def _next_job(self) -> None:
         # One job per task: microtasks run in between.
-        if self.control[JOBS] > 0 and not self._job_posted and not self.isolate.dead:
+        control = self.control
+        if control[JOBS] > 0 and not control[PROBING] and not self._job_posted:
             self._job_posted = True
             self.isolate.start_job()
 
     def _reset(self) -> None:
         # Before microtasks run, that is before anybody else looks at these words.
-        for word in (PUMP, JS_SLEEPS, STATE, TASK):
+        for word in (PUMP, JS_SLEEPS, STATE, TASK, PROBING):
             self.control[word] = 0

@@ -464,7 +464,7 @@ class Exchange:
         """Make the isolate usable after a termination; return whether it was memory."""
         channel = self.channel
         channel.terminated = 0
-        channel.control[words.PY_SLEEPS] = 0
+        channel.control[words.PY_SLEEPS] = channel.control[words.PROBING] = 0
         memory = channel.isolate.is_out_of_memory
         if memory and not channel.isolate.recover_memory():
             self.kill("JavaScript did not give memory back")

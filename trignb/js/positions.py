@@ -22,6 +22,11 @@ _DIRECTIVE: Final = re.compile(
 )
 
 
+def _frames(stack: str) -> str:
+    # What comes before them is a message of our own making.
+    return stack[stack.find("\n    at ") + 1 :]
+
+
 class Source:
     """The text of a library, as V8 gets it and as positions refer to it.
 
@@ -62,7 +67,7 @@ class Source:
         """Return the error for what the prelude says of an exception."""
         name, message, stack, trace = (part.decode() for part in parts)
         stack = self.without_prelude(stack)
-        trace = self.without_prelude(trace).partition("\n")[2] or stack
+        trace = self.without_prelude(_frames(trace)) or stack
         line, column = self.position(trace)
         return JsError(
             message, name=name, stack=stack, trace=trace, line=line, column=column

@@ -16,7 +16,7 @@ function enqueue(id, work) {  // one job per task: microtasks run in between
 }
 function runJob() {
   atTaskStart();
-  if (head < tail) {
+  if (head < tail && load(ctl, PROBING) === 0) {
     const job = mapGet(queue, head); mapDelete(queue, head++);
     ctl[JOBS] = tail - head; ctl[RUNNING] = job.id;
     job.work();

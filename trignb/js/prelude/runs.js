@@ -9,7 +9,7 @@ function pend(promise) {
   const told = level > 0;                      // microtasks cannot run before we unwind
   mapSet(pending, id, { told, state: 0, value: undefined });
   follow(id, promise);
-  leaving = !told;
+  leaving = !told; if (leaving) store(ctl, PROBING, 1);
   ctl[ITEM] = id; ctl[COUNT] = told ? 0 : 1; post(PENDING);
 }
 function result(r) {
@@ -84,6 +84,7 @@ function unblock() {                           // block() itself answers, when i
 }
 function probe() {                             // microtasks have run: is it settled?
   const id = ctl[ITEM], job = mapGet(pending, id), wanted = ctl[COUNT] === 1;
+  store(ctl, PROBING, 0);
   if (job.state === 0) { job.told = true; ctl[COUNT] = 0; post(PENDING); return; }
   mapDelete(pending, id);
   const outer = current; current = SEALED;
