@@ -60,9 +60,11 @@ def oracle() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def oracle_runner(oracle: RedisServer) -> OracleRunner:
+def oracle_runner(oracle: RedisServer) -> Iterator[OracleRunner]:
     """The oracle with a subscriber and a link that poses as a replica."""
-    return OracleRunner(oracle)
+    runner = OracleRunner(oracle)
+    yield runner
+    runner.close()
 
 
 @pytest.fixture(scope="session")

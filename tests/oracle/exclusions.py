@@ -31,6 +31,7 @@ class Exclusion:
     invocation: str | None = None
     fields: tuple[str, ...] = ()
     before: str = ""
+    varies: bool = False
 
     def matches(self, row: Row) -> bool:
         """Whether the entry speaks of this row."""

@@ -193,11 +193,15 @@ class OracleRunner:
         self.marks = 0
         self.clients: dict[str, Connection] = {}
 
-    def reset(self, flags: str = ALL_FLAGS) -> None:
-        """Empty the server and forget the clients of the last row."""
+    def close(self) -> None:
+        """Hang up the clients of the last row."""
         for client in self.clients.values():
             client.close()
         self.clients.clear()
+
+    def reset(self, flags: str = ALL_FLAGS) -> None:
+        """Empty the server and forget the clients of the last row."""
+        self.close()
         words = [word for pair in DEFAULT_CONFIG.items() for word in pair]
         self.control.execute("CONFIG", "SET", *words, "notify-keyspace-events", "")
         self.control.execute("DEBUG", "SET-ACTIVE-EXPIRE", "0")
