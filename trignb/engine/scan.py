@@ -105,7 +105,8 @@ class ScanOptions(NamedTuple):
     """What follows the cursor; ``matches`` is None where everything does."""
 
     matches: Callable[[bytes], object] | None = None
-    count: int = 10
+    # Hides tuple's method of that name, which nobody needs here.
+    count: int = 10  # type: ignore[assignment]
     kind: bytes | None = None
 
 
