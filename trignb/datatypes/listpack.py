@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["entry_size", "is_int64", "listpack_size"]
+__all__ = ["FRAME", "entry_size", "is_int64", "listpack_size"]
 
 # Header and end mark of an empty listpack.
-_FRAME: Final = 7
+FRAME: Final = 7
 
 # Payload bytes of a signed integer, by the number of bits it needs.
 _INTEGER_SIZES: Final = ((13, 2), (16, 3), (24, 4), (32, 5), (64, 9))
@@ -47,4 +47,4 @@ def _integer_size(value: int) -> int:
 
 def listpack_size(elements: Iterable[bytes]) -> int:
     """Return the bytes of a listpack of these elements."""
-    return _FRAME + sum(map(entry_size, elements))
+    return FRAME + sum(map(entry_size, elements))

@@ -6,11 +6,12 @@ only while it is short; whether a long one has become short again is found out w
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
-from trignb.datatypes.listpack import listpack_size
+from trignb.datatypes.listpack import FRAME, entry_size, listpack_size
 
 __all__ = ["List"]
 
@@ -40,9 +41,10 @@ class List:
         self._tail: list[bytes] = []
         self._is_small = True
         # Not below the listpack's size; meaningless once the list is long.
-        self._weight = 7
+        self._weight = FRAME
         if elements:
-            self.push_right(list(elements))
+            self._tail += elements
+            self._choose_encoding()
 
     def __repr__(self) -> str:
         return f"<List of {len(self)}, {self.encoding}>"
@@ -199,11 +201,37 @@ class List:
             self._shrink()
         return "listpack" if self._is_small else "quicklist"
 
+    def nodes(self) -> Iterator[list[bytes]]:
+        """Cut the list as a quicklist would: into pieces that a listpack may hold."""
+        most = max(self.fill, 1) if self.fill >= 0 else sys.maxsize
+        node: list[bytes] = []
+        size = 0
+        for element in self:
+            added = entry_size(element)
+            if node and (len(node) >= most or size + added > self._limit - FRAME):
+                yield node
+                node, size = [], 0
+            node.append(element)
+            size += added
+        yield node
+
+    @property
+    def _limit(self) -> int:
+        """Bytes that a listpack may take."""
+        return _SAFE_SIZE if self.fill >= 0 else _SIZES[min(~self.fill, 4)]
+
+    def _choose_encoding(self) -> None:
+        """Choose by what is there, as for a list made in one go."""
+        self._weight = listpack_size(self)
+        self._is_small = self._weight <= self._limit and (
+            self.fill < 0 or len(self) <= max(self.fill, 1)
+        )
+
     def _grow(self, elements: Sequence[bytes]) -> None:
         """Take note that a short list gets elements, before it does."""
         fill, n = self.fill, len(elements)
         added = sum(map(len, elements))
-        limit = _SAFE_SIZE if fill >= 0 else _SIZES[min(~fill, 4)]
+        limit = self._limit
         # No entry of fewer than 4096 bytes takes more than four beyond its text.
         self._weight += added + 4 * n + (added >> 8)
         if self._weight > limit:
@@ -218,7 +246,7 @@ class List:
         if self.fill >= 0:
             most, size = max(self.fill, 1) // 2, None
         else:
-            size = _SIZES[min(~self.fill, 4)] // 2
+            size = self._limit // 2
             most = size // 2
         if len(self) > most:
             return

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from struct import Struct
 from typing import Any, Final
 
 from trignb.datatypes.crc64 import crc64
 from trignb.datatypes.hashes import Hash, HashLimits
 from trignb.datatypes.listpack import is_int64
+from trignb.datatypes.lists import List
 from trignb.datatypes.lzf import lzf_compress, lzf_decompress
 from trignb.datatypes.packed import (
+    pack_intset,
     pack_listpack,
+    unpack_intset,
     unpack_listpack,
     unpack_ziplist,
     unpack_zipmap,
 )
+from trignb.datatypes.sets import Set, SetLimits
+from trignb.datatypes.sorted_sets import SortedSet
+from trignb.reply import format_double
 
 __all__ = [
     "DEFAULTS",
@@ -39,10 +46,33 @@ RDB_VERSION: Final = 11
 _FOOTER: Final = 10
 
 STRING: Final = 0
+LIST: Final = 1
+SET: Final = 2
+ZSET: Final = 3
 HASH: Final = 4
+ZSET_2: Final = 5
 HASH_ZIPMAP: Final = 9
+LIST_ZIPLIST: Final = 10
+SET_INTSET: Final = 11
+ZSET_ZIPLIST: Final = 12
 HASH_ZIPLIST: Final = 13
+LIST_QUICKLIST: Final = 14
 HASH_LISTPACK: Final = 16
+ZSET_LISTPACK: Final = 17
+LIST_QUICKLIST_2: Final = 18
+SET_LISTPACK: Final = 20
+
+# What a node of a quicklist holds: one element, or a listpack of them.
+_PLAIN_NODE: Final = 1
+_PACKED_NODE: Final = 2
+
+_DOUBLE: Final = Struct("<d")
+# Lengths of a score's text that stand for a score instead.
+_SPECIAL_SCORES: Final = {
+    253: float("nan"),
+    254: float("inf"),
+    255: float("-inf"),
+}
 
 Config = Mapping[str, Any]
 
@@ -51,6 +81,12 @@ DEFAULTS: Final[Config] = {
     "rdbcompression": True,
     "hash-max-listpack-entries": 512,
     "hash-max-listpack-value": 64,
+    "list-max-listpack-size": -2,
+    "set-max-intset-entries": 512,
+    "set-max-listpack-entries": 128,
+    "set-max-listpack-value": 64,
+    "zset-max-listpack-entries": 128,
+    "zset-max-listpack-value": 64,
 }
 
 
@@ -252,6 +288,177 @@ def _make_hash(elements: list[bytes], config: Config, longest: int) -> Hash:
     return value
 
 
+# -- lists
+
+
+def _save_list(out: Writer, value: List) -> None:
+    out.append(LIST_QUICKLIST_2)
+    nodes = list(value.nodes())
+    out.length(len(nodes))
+    for node in nodes:
+        out.length(_PACKED_NODE)
+        out.string(pack_listpack(node))
+
+
+def _load_list(reader: Reader, config: Config) -> List:
+    return _make_list(_strings(reader, reader.length()), config)
+
+
+def _load_ziplist(reader: Reader, config: Config) -> List:
+    return _make_list(unpack_ziplist(reader.string()), config)
+
+
+def _load_quicklist(reader: Reader, config: Config) -> List:
+    elements = []
+    for _ in range(reader.length()):
+        elements += unpack_ziplist(reader.string())
+    return _make_list(elements, config)
+
+
+def _load_quicklist_2(reader: Reader, config: Config) -> List:
+    elements = []
+    for _ in range(reader.length()):
+        container = reader.length()
+        if container not in (_PLAIN_NODE, _PACKED_NODE):
+            raise ValueError("list: unknown container")
+        blob = reader.string()
+        elements += [blob] if container == _PLAIN_NODE else unpack_listpack(blob)
+    return _make_list(elements, config)
+
+
+def _make_list(elements: list[bytes], config: Config) -> List:
+    if not elements:
+        raise ValueError("list: no elements")
+    return List(config["list-max-listpack-size"], elements)
+
+
+# -- sets
+
+
+def _save_set(out: Writer, value: Set) -> None:
+    if value.encoding == "intset":
+        out.append(SET_INTSET)
+        out.string(pack_intset(map(int, value)))
+    elif value.encoding == "listpack":
+        out.append(SET_LISTPACK)
+        out.string(pack_listpack(value))
+    else:
+        out.append(SET)
+        out.length(len(value))
+        for member in value:
+            out.string(member)
+
+
+def _load_set(reader: Reader, config: Config) -> Set:
+    members = _strings(reader, reader.length())
+    return _make_set(members, config, config["set-max-listpack-value"])
+
+
+def _load_intset(reader: Reader, config: Config) -> Set:
+    members = [b"%d" % member for member in unpack_intset(reader.string())]
+    return _make_set(members, config, config["set-max-listpack-value"])
+
+
+def _load_packed_set(reader: Reader, config: Config) -> Set:
+    value = _make_set(unpack_listpack(reader.string()), config, sys.maxsize)
+    if value.encoding == "intset":
+        # It came as text and stays so, integers or not.
+        small = len(value) <= config["set-max-listpack-entries"]
+        value.encoding = "listpack" if small else "hashtable"
+    return value
+
+
+def _make_set(members: list[bytes], config: Config, longest: int) -> Set:
+    entries = config["set-max-intset-entries"], config["set-max-listpack-entries"]
+    value = Set(members, SetLimits(*entries, longest))
+    if not value or len(value) != len(members):
+        raise ValueError("set: no members, or one is there twice")
+    return value
+
+
+# -- sorted sets
+
+
+def _save_sorted_set(out: Writer, value: SortedSet) -> None:
+    if value.is_small:
+        out.append(ZSET_LISTPACK)
+        out.string(
+            pack_listpack(
+                part
+                for score, member in value.entries
+                for part in (member, format_double(score))
+            )
+        )
+        return
+    out.append(ZSET_2)
+    out.length(len(value))
+    # From the highest score down, as Redis walks its skiplist.
+    for score, member in reversed(value.entries):
+        out.string(member)
+        out += _DOUBLE.pack(score)
+
+
+def _load_sorted_set(
+    read_score: Callable[[Reader], float],
+) -> Callable[[Reader, Config], SortedSet]:
+    def load(reader: Reader, config: Config) -> SortedSet:
+        count = reader.length()
+        if count > len(reader.data):
+            raise ValueError("zset: more members than bytes")
+        pairs = [(reader.string(), read_score(reader)) for _ in range(count)]
+        value = _make_sorted_set(pairs)
+        value.choose_encoding(
+            config["zset-max-listpack-entries"], config["zset-max-listpack-value"]
+        )
+        return value
+
+    return load
+
+
+def _read_double(reader: Reader) -> float:
+    score: float = _DOUBLE.unpack(reader.take(8))[0]
+    return score
+
+
+def _read_text_score(reader: Reader) -> float:
+    size = reader.byte()
+    if size in _SPECIAL_SCORES:
+        return _SPECIAL_SCORES[size]
+    return float(reader.take(size))
+
+
+def _load_packed_sorted_set(
+    unpack: Callable[[bytes], list[bytes]],
+) -> Callable[[Reader, Config], SortedSet]:
+    def load(reader: Reader, config: Config) -> SortedSet:
+        elements = unpack(reader.string())
+        if len(elements) & 1:
+            raise ValueError("zset: a member without a score")
+        scores = map(float, elements[1::2])
+        value = _make_sorted_set(list(zip(elements[::2], scores, strict=True)))
+        # Redis does not measure the members of a sorted set that comes packed.
+        value.choose_encoding(config["zset-max-listpack-entries"], sys.maxsize)
+        return value
+
+    return load
+
+
+def _make_sorted_set(pairs: list[tuple[bytes, float]]) -> SortedSet:
+    if any(score != score for _, score in pairs):
+        raise ValueError("zset: a score that is no number")
+    value = SortedSet(pairs)
+    if not value or len(value) != len(pairs):
+        raise ValueError("zset: no members, or one is there twice")
+    return value
+
+
+def _strings(reader: Reader, count: int) -> list[bytes]:
+    # Not more than the rest can hold, whatever was announced.
+    if count > len(reader.data):
+        raise ValueError("more elements than bytes")
+    return [reader.string() for _ in range(count)]
+
+
 # -- who reads and writes what
 
 
@@ -259,12 +466,26 @@ SAVERS: Final[dict[type, Callable[[Writer, Any], None]]] = {
     bytes: _save_string,
     bytearray: _save_string,
     Hash: _save_hash,
+    List: _save_list,
+    Set: _save_set,
+    SortedSet: _save_sorted_set,
 }
 
 LOADERS: Final[dict[int, Callable[[Reader, Config], Any]]] = {
     STRING: _load_string,
+    LIST: _load_list,
+    SET: _load_set,
+    ZSET: _load_sorted_set(_read_text_score),
     HASH: _load_hash,
+    ZSET_2: _load_sorted_set(_read_double),
     HASH_ZIPMAP: _load_zipmap,
     HASH_ZIPLIST: _load_packed_hash(unpack_ziplist),
     HASH_LISTPACK: _load_packed_hash(unpack_listpack),
+    LIST_ZIPLIST: _load_ziplist,
+    LIST_QUICKLIST: _load_quicklist,
+    LIST_QUICKLIST_2: _load_quicklist_2,
+    SET_INTSET: _load_intset,
+    SET_LISTPACK: _load_packed_set,
+    ZSET_ZIPLIST: _load_packed_sorted_set(unpack_ziplist),
+    ZSET_LISTPACK: _load_packed_sorted_set(unpack_listpack),
 }
