@@ -126,7 +126,7 @@ def test_transaction_is_one_unit(engine: trignb.Engine, client: redis.Redis) -> 
         pipe.set("a", 1)
         pipe.incr("a")
         assert pipe.execute() == [True, 2]
-    assert [args[0] for _, args in batches[0]] == [b"MULTI", b"SET", b"INCR", b"EXEC"]
+    assert [args[0] for _, args in batches[0]] == [b"MULTI", b"SET", b"INCRBY", b"EXEC"]
 
 
 def test_error_inside_a_transaction_is_an_exception_object(client: redis.Redis) -> None:

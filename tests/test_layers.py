@@ -137,9 +137,3 @@ def test_javascript_knows_nothing_of_keys() -> None:
     for path in PACKAGE.joinpath("js").glob("*.py"):
         for name, _ in imports(path):
             assert not name.startswith(("trignb.engine", "trignb.datatypes")), path
-
-
-def test_data_types_know_nothing_of_keys_or_replies() -> None:
-    for path in PACKAGE.joinpath("datatypes").glob("*.py"):
-        for name, _ in imports(path):
-            assert not name.startswith(("trignb.engine", "trignb.reply")), path

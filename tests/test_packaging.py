@@ -107,6 +107,6 @@ def test_pre_commit_hooks_lint_and_check_types() -> None:
     assert {"ruff", "mypy"} <= hooks
 
 
-@pytest.mark.parametrize("pattern", ["js/prelude.js", "engine/*.tsv", "py.typed"])
+@pytest.mark.parametrize("pattern", ["js/prelude/*.js", "engine/*.tsv", "py.typed"])
 def test_package_data_lies_inside_the_package(pattern: str) -> None:
     assert list((ROOT / "trignb").glob(pattern)), pattern
