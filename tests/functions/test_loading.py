@@ -458,3 +458,11 @@ def test_snapshot_and_reset(engine, load) -> None:
     engine.reset()
     assert listed(engine) == []
     assert engine.library_registry.retired_count == 0
+
+
+def test_engine_load_needs_no_password_and_is_logged(engine) -> None:
+    engine.execute("CONFIG", "SET", "requirepass", "secret")
+    engine.core.record_commands()
+    engine.load(lib(FUNCTION))
+    (record,) = engine.core.commands.records
+    assert (record.client, record.args[:2]) == ("engine.load", [b"TFUNCTION", b"LOAD"])

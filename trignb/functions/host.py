@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from trignb.engine.blocking import Blocked, Waiter
 from trignb.engine.session import Session
 from trignb.engine.spec import NOSCRIPT
-from trignb.errors import EngineClosed, ResponseError
+from trignb.errors import ResponseError
 from trignb.functions.sections import LibrarySection, Origin
 from trignb.js.runtime import JsOom
 
@@ -241,8 +241,6 @@ class LibraryHost:
     def enter_block(self, origin: Origin) -> LibrarySection:
         """Open a unit of its own in database 0; the background thread has the lock."""
         core, registry = self.core, self.registry
-        if core.closed:
-            raise EngineClosed("the engine is closed")
         if not origin.no_writes:
             if registry.refuses_writes():
                 raise ResponseError(NOT_MASTER)

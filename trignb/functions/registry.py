@@ -45,6 +45,10 @@ __all__ = ["Access", "Registry"]
 
 ERRORS_KEPT: Final = 1000
 
+# How MODULE LIST and HELLO name it; 2.0.20 was the last of its kind.
+MODULE_NAME: Final = b"redisgears_2"
+MODULE_VERSION: Final = 20020
+
 RuntimeFactory = Callable[["Host", LibrarySource, RuntimeLimits], "Runtime"]
 
 
@@ -104,6 +108,9 @@ class Registry:
         config.add_parameters(core.config)
         self._follow_config()
         core.add_family(commands.make_family(self))
+        core.modules.append(
+            {b"name": MODULE_NAME, b"ver": MODULE_VERSION, b"path": b"", b"args": []}
+        )
 
     # -- configuration
 
@@ -155,11 +162,11 @@ class Registry:
         return False
 
     def _heap_is_full(self) -> bool:
-        limit = self.setting("v8-maxmemory")
-        total = 0
+        # What is in use: V8 reserves a megabyte and more for a library that does nothing.
+        limit, used = self.setting("v8-maxmemory"), 0
         for library in self.libraries.values():
-            total += library.runtime.heap_statistics().total
-            if total >= limit:
+            used += library.runtime.heap_statistics().used
+            if used >= limit:
                 return True
         return False
 
@@ -343,12 +350,20 @@ class Registry:
             text = config if isinstance(config, str) else json.dumps(dict(config))
             argv += [b"CONFIG", text.encode()]
         argv.append(code.encode("utf-8", "surrogateescape"))
-        if self._session is None:
-            self._session = Session(self.core)
-            self._session.name = b"engine.load"
         with self.core.lock:
-            self.core.run(self._session, argv)
+            self.core.run(self._python_session(), argv)
             return self.libraries[parse_prologue(code).name]
+
+    def _python_session(self) -> Session:
+        """Return the session of whoever holds the engine; CLIENT LIST does not show it."""
+        session = self._session
+        if session is None:
+            session = self._session = Session(self.core)
+            session.name = b"engine.load"
+            session.authenticated = True
+            del self.core.sessions[session.id]
+        session.rearm()
+        return session
 
     # -- deleting
 
