@@ -12,6 +12,7 @@ from trignb.datatypes.hashes import Hash, HashLimits
 from trignb.datatypes.lists import List
 from trignb.datatypes.sets import Set, SetLimits
 from trignb.datatypes.sorted_sets import SortedSet
+from trignb.datatypes.stream import Stream
 from trignb.datatypes.strings import STRING_TYPES, string_encoding
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Set",
     "SetLimits",
     "SortedSet",
+    "Stream",
     "copy_value",
     "string_encoding",
 ]
@@ -34,6 +36,7 @@ TYPE_NAMES: Final[dict[type, str]] = {
     List: "list",
     Set: "set",
     SortedSet: "zset",
+    Stream: "stream",
 }
 
 

@@ -105,7 +105,7 @@ def store_count(value: bytearray, number: int) -> None:
 
 def count(value: bytes | bytearray) -> int:
     """Return the cardinality, computed."""
-    return estimate(to_registers(value, strict=False))
+    return estimate(to_registers(value))
 
 
 def estimate(registers: bytes | bytearray) -> int:
@@ -164,20 +164,14 @@ _TO_TOP_4: Final = bytes((byte & 15) << 4 for byte in range(256))
 _TIMES_4: Final = bytes((byte << 2) & 255 for byte in range(256))
 
 
-def to_registers(value: bytes | bytearray, *, strict: bool = True) -> bytearray:
-    """Return one byte per register.
-
-    A sparse run past the last register ends the reading when `strict`, and is an error
-    after all where the sum is wrong.
-    """
+def to_registers(value: bytes | bytearray) -> bytearray:
+    """Return one byte per register."""
     if value[4] == _DENSE:
         return _unpack(value)
     registers = bytearray(REGISTERS)
     at = 0
     for rank, run, _ in decode(value):
         if rank:
-            if at + run > REGISTERS and strict:
-                break
             registers[at : at + run] = bytes([rank]) * run
         at += run
     if at != REGISTERS:

@@ -11,6 +11,7 @@ from trignb.engine.commands import (
     bitmaps,
     clients,
     connection,
+    debugging,
     expiration,
     hashes,
     hyperloglog,
@@ -24,6 +25,10 @@ from trignb.engine.commands import (
     sets,
     sorted_sets,
     sorting,
+    stream_groups,
+    stream_info,
+    stream_reads,
+    streams,
     strings,
     transactions,
 )
@@ -47,6 +52,10 @@ FAMILIES = (
     lists.family,
     sets.family,
     sorted_sets.family,
+    streams.family,
+    stream_reads.family,
+    stream_groups.family,
+    stream_info.family,
     keys.family,
     expiration.family,
     keyspace.family,
@@ -57,6 +66,7 @@ FAMILIES = (
     connection.family,
     clients.family,
     server.family,
+    debugging.family,
     introspection.family,
 )
 
