@@ -22,6 +22,7 @@ __all__ = [
     "choice",
     "integer",
     "memory",
+    "parse_memory",
     "string",
 ]
 
@@ -103,7 +104,7 @@ def memory(
     """Return a parameter that takes bytes, with a unit or without: ``100mb``."""
 
     def parse(text: str, _: Any) -> int:
-        value = _parse_memory(text)
+        value = parse_memory(text)
         if value is None:
             raise ResponseError("argument must be a memory value")
         return _within(value, low, high)
@@ -144,7 +145,7 @@ def _parse_integer(text: str) -> int:
     return int(text)
 
 
-def _parse_memory(text: str) -> int | None:
+def parse_memory(text: str) -> int | None:
     """Return the bytes a text stands for, None when it is not one.
 
     No digits are a zero and a product too large wraps around, as in Redis.
@@ -192,7 +193,7 @@ def _parse_client_memory(text: str, _: Any) -> int:
                 raise ResponseError("percentage argument must be less or equal to 100")
             return -int(text[:-1])
     else:
-        value = _parse_memory(text)
+        value = parse_memory(text)
         if value is not None:
             return value
     raise ResponseError("argument must be a memory or percent value")
@@ -236,7 +237,7 @@ def _parse_buffer_limits(text: str, old: dict[str, Any]) -> dict[str, Any]:
             raise ResponseError(
                 "Invalid client class specified in buffer limit configuration."
             )
-        hard, soft = _parse_memory(words[i + 1]), _parse_memory(words[i + 2])
+        hard, soft = parse_memory(words[i + 1]), parse_memory(words[i + 2])
         if hard is None or soft is None or not words[i + 3].isdigit():
             raise ResponseError(
                 "Error in hard, soft or soft_seconds setting in "

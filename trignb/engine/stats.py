@@ -10,7 +10,6 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.sizes import estimate_database, resident_bytes
@@ -64,11 +63,8 @@ def human_size(size: int) -> str:
 
 
 def package_version() -> str:
-    """Return the version of trignb that is installed."""
-    try:
-        return version("trignb")
-    except PackageNotFoundError:
-        return "0"
+    """Return the version of trignb, which the lower layers cannot import."""
+    return str(getattr(sys.modules[__package__.partition(".")[0]], "__version__", ""))
 
 
 # -- sections

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from trignb.engine.args import syntax_error, to_int
+from trignb.engine.args import INT64_MAX, syntax_error, to_int
 from trignb.engine.commands.connection import check_name, is_printable, wrong_subcommand
 from trignb.engine.help import help_lines
 from trignb.engine.spec import CommandFamily
@@ -271,6 +271,8 @@ def client_pause(s: Session, args: Args) -> Status:
     timeout_ms = to_int(args[2], "ERR timeout is not an integer or out of range")
     if timeout_ms < 0:
         raise ResponseError("ERR timeout is negative")
+    if timeout_ms > INT64_MAX - s.core.now_ms():
+        raise ResponseError("ERR timeout is out of range")
     s.core.pause.start(timeout_ms, everything=mode == b"ALL")
     return OK
 

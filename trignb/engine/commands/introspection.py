@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.args import syntax_error
 from trignb.engine.help import help_lines, summary
@@ -21,6 +21,16 @@ family = CommandFamily("introspection")
 command = family.command
 
 Args = list[bytes]
+
+# In the order in which Redis lists them.
+_CATEGORIES: Final = tuple(
+    "@" + word
+    for word in (
+        *("keyspace", "read", "write", "set", "sortedset", "list", "hash", "string"),
+        *("bitmap", "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow"),
+        *("blocking", "dangerous", "connection", "transaction", "scripting"),
+    )
+)
 
 
 @command("COMMAND")
@@ -158,7 +168,9 @@ def _info(c: Command) -> list[Any]:
         facts.first_key,
         facts.last_key,
         facts.key_step,
-        SetReply([*map(Status, facts.acl_categories)]),
+        SetReply(
+            [Status(name) for name in _CATEGORIES if name in facts.acl_categories]
+        ),
         SetReply([tip.encode() for tip in facts.tips]),
         SetOfLists(map(_describe_spec, key_specs(facts.key_specs))),
         SetOfLists(map(_info, _subcommands(c))),

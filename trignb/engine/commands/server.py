@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.args import syntax_error, to_int
 from trignb.engine.commands.connection import wrong_subcommand
@@ -20,6 +20,8 @@ family = CommandFamily("server")
 command = family.command
 
 Args = list[bytes]
+
+_TOO_LITTLE_TO_JUDGE: Final = 5 << 20
 
 
 # -- CONFIG
@@ -98,6 +100,40 @@ def lolwut(s: Session, args: Args) -> Verbatim:
 def module_list(s: Session, args: Args) -> list[Any]:
     """Lists the modules, which are built in here."""
     return [dict(module) for module in s.core.modules]
+
+
+@command("MODULE LOAD")
+def module_load(s: Session, args: Args) -> Status:
+    """Loads a module; there is no room for compiled ones here."""
+    raise _no_modules(s, "loading")
+
+
+@command("MODULE LOADEX")
+def module_loadex(s: Session, args: Args) -> Status:
+    """Loads a module with parameters; there is no room for compiled ones here."""
+    raise _no_modules(s, "loading")
+
+
+@command("MODULE UNLOAD")
+def module_unload(s: Session, args: Args) -> Status:
+    """Unloads a module; what is built in stays."""
+    raise _no_modules(s, "unloading")
+
+
+def _no_modules(s: Session, doing: str) -> ResponseError:
+    if s.core.config.values["enable-module-command"] == "no":
+        return ResponseError(
+            "ERR MODULE command not allowed. If the enable-module-command option is set "
+            'to "local", you can run it from a local connection, otherwise you need to '
+            "set this option in the configuration file, and then restart the server."
+        )
+    if doing == "unloading":
+        return ResponseError(
+            "ERR Error unloading module: no such module with that name"
+        )
+    return ResponseError(
+        "ERR Error loading the extension. Please check the server logs."
+    )
 
 
 @command("MODULE HELP")
@@ -215,6 +251,11 @@ def memory_stats(s: Session, args: Args) -> dict[bytes, Any]:
 @command("MEMORY DOCTOR")
 def memory_doctor(s: Session, args: Args) -> Verbatim:
     """Looks for memory problems; there are none it could see."""
+    if sum(map(estimate_database, s.core.databases)) > _TOO_LITTLE_TO_JUDGE:
+        return Verbatim(
+            b"Hi Sam, I can't find any memory issue in your instance. "
+            b"I can only account for what occurs on this base.\n"
+        )
     return Verbatim(
         b"Hi Sam, this instance is empty or is using very little memory, my issues "
         b"detector can't be used in these conditions. Please, leave for your mission on "

@@ -1,0 +1,184 @@
+"""DEBUG: the subcommands that test suites use and that do no harm here."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from trignb.datatypes.rdb import dump_value
+from trignb.engine.commands.connection import wrong_subcommand
+from trignb.engine.commands.keys import object_encoding, object_refcount
+from trignb.engine.parameters import parse_memory
+from trignb.engine.spec import CommandFamily
+from trignb.errors import ResponseError
+from trignb.glob import matcher
+from trignb.reply import OK, BigNumber, Reply, SetReply, Status, Verbatim
+
+if TYPE_CHECKING:
+    from trignb.engine.session import Session
+
+family = CommandFamily("server")
+command = family.command
+
+Args = list[bytes]
+
+# What a DUMP payload has beside the value: its type before, version and checksum after.
+_PAYLOAD_FRAME = 11
+
+
+class Subcommand(NamedTuple):
+    """What runs for a word, and how many arguments it takes, DEBUG and the word included."""
+
+    run: Callable[[Session, Args], Reply]
+    length: int
+
+
+@command("DEBUG")
+def debug(s: Session, args: Args) -> Reply:
+    """Serves the tests of clients and of the engine."""
+    if s.core.config.values["enable-debug-command"] == "no":
+        raise ResponseError(
+            "ERR DEBUG command not allowed. If the enable-debug-command option is set to "
+            '"local", you can run it from a local connection, otherwise you need to set '
+            "this option in the configuration file, and then restart the server."
+        )
+    word = args[1].upper()
+    if word == b"HELP" and len(args) == 2:
+        return _help()
+    found = _SUBCOMMANDS.get(word)
+    if found is None or len(args) != found.length:
+        raise wrong_subcommand(args)
+    return found.run(s, args)
+
+
+def _help() -> list[Status]:
+    lines = ["DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+    for word, (run, length) in _SUBCOMMANDS.items():
+        lines += [word.decode() + (" ..." if length > 2 else ""), f"    {run.__doc__}"]
+    return [Status(line) for line in [*lines, "HELP", "    Prints this help."]]
+
+
+def _sleep(s: Session, args: Args) -> Status:
+    """Stops the engine for some seconds."""
+    time.sleep(max(float(_leading(rb"[0-9]*\.?[0-9]*", args[2]) or b"0"), 0))
+    return OK
+
+
+def _set_active_expire(s: Session, args: Args) -> Status:
+    """Turns the deletion of keys nobody asks for on (1) or off (0)."""
+    s.core.active_expire = int(_leading(rb"-?[0-9]*", args[2]) or b"0") != 0
+    return OK
+
+
+def _leading(pattern: bytes, text: bytes) -> bytes:
+    """Return what C's atoi or strtod would read of a text; empty is zero."""
+    match = re.match(pattern, text)
+    number = match[0] if match else b""
+    return number if any(c in b"0123456789" for c in number) else b""
+
+
+def _object(s: Session, args: Args) -> Status:
+    """Shows a value's encoding and size."""
+    key = args[2]
+    value = s.db.peek(key)
+    if value is None:
+        raise ResponseError("ERR no such key")
+    named = [b"OBJECT", b"", key]
+    encoding = object_encoding(s, named) or b""
+    idle = s.core.access.idle_s(s.db, key) if s.core.access.is_on else 0
+    lru = (s.core.now_ns() // 1_000_000_000 - idle) & 0xFFFFFF
+    return Status(
+        f"Value at:{id(value):#x} refcount:{object_refcount(s, named)} "
+        f"encoding:{encoding.decode()} "
+        f"serializedlength:{len(dump_value(value)) - _PAYLOAD_FRAME} "
+        f"lru:{lru} lru_seconds_idle:{idle}"
+    )
+
+
+def _listpack(s: Session, args: Args) -> Status:
+    """Shows a listpack, in Redis; here it only says whether the value would be one."""
+    if s.db.peek(args[2]) is None:
+        raise ResponseError("ERR no such key")
+    if object_encoding(s, [b"OBJECT", b"", args[2]]) != b"listpack":
+        raise ResponseError("ERR Not a listpack encoded object.")
+    return Status("Listpack structure printed on stdout")
+
+
+def _stringmatch_len(s: Session, args: Args) -> int:
+    """Tells whether a pattern matches a string."""
+    return int(bool(matcher(args[2])(args[3])))
+
+
+def _change_repl_id(s: Session, args: Args) -> Status:
+    """Changes the replication id."""
+    s.core.replication_id = secrets.token_hex(20)
+    return OK
+
+
+def _quicklist_packed_threshold(s: Session, args: Args) -> Status:
+    """Sets which elements of lists are too large to be packed; no list is packed here."""
+    size = parse_memory(args[2].decode("utf-8", "replace"))
+    if size is None or size > 1 << 32:
+        raise ResponseError(
+            "ERR argument must be a memory value bigger than 1 and smaller than 4gb"
+        )
+    return OK
+
+
+def _error(s: Session, args: Args) -> Reply:
+    """Fails with the given text."""
+    text = args[2].decode("utf-8", "surrogateescape")
+    raise ResponseError(text.replace("\r", " ").replace("\n", " "))
+
+
+def _log(s: Session, args: Args) -> Status:
+    """Writes to the server's log, of which there is none."""
+    return OK
+
+
+def _protocol(s: Session, args: Args) -> Reply:
+    """Answers with a value of the given type."""
+    kind = args[2].lower()
+    if kind == b"push":
+        if s.resp == 2:
+            raise ResponseError("ERR RESP2 is not supported by this command")
+        s.push([b"server-cpu-usage", 42])
+        return b"Some real reply following the push reply"
+    if kind not in _SAMPLES:
+        raise ResponseError(
+            "ERR Wrong protocol type name. Please use one of the following: string|"
+            "integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
+        )
+    return _SAMPLES[kind]
+
+
+_SAMPLES: Final[dict[bytes, Any]] = {
+    b"string": b"Hello World",
+    b"integer": 12345,
+    b"double": 3.141,
+    b"bignum": BigNumber(1234567999999999999999999999999999999),
+    b"null": None,
+    b"array": [0, 1, 2],
+    b"set": SetReply([0, 1, 2]),
+    b"map": {0: False, 1: True, 2: False},
+    b"attrib": b"Some real reply following the attribute",
+    b"verbatim": Verbatim(b"This is a verbatim\nstring"),
+    b"true": True,
+    b"false": False,
+}
+
+_SUBCOMMANDS: Final[dict[bytes, Subcommand]] = {
+    b"CHANGE-REPL-ID": Subcommand(_change_repl_id, 2),
+    b"ERROR": Subcommand(_error, 3),
+    b"LISTPACK": Subcommand(_listpack, 3),
+    b"LOG": Subcommand(_log, 3),
+    b"OBJECT": Subcommand(_object, 3),
+    b"PROTOCOL": Subcommand(_protocol, 3),
+    b"QUICKLIST-PACKED-THRESHOLD": Subcommand(_quicklist_packed_threshold, 3),
+    b"SET-ACTIVE-EXPIRE": Subcommand(_set_active_expire, 3),
+    b"SLEEP": Subcommand(_sleep, 3),
+    b"STRINGMATCH-LEN": Subcommand(_stringmatch_len, 4),
+}
