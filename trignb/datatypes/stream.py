@@ -208,6 +208,9 @@ class Stream:
     def __repr__(self) -> str:
         return f"<Stream: {self.length} entries>"
 
+    def __len__(self) -> int:
+        return self.length
+
     # -- looking
 
     @property
