@@ -50,20 +50,22 @@ class Freeing:
             thread.join()
 
     def _main(self) -> None:
+        value: Any = []
+        alone = sys.getrefcount(value)
         while True:
             time.sleep(_GRACE_S)
             while self._queue:
-                self._take_apart(self._queue.popleft())
+                value = self._queue.popleft()
+                # Somebody else may still have it, as a reply; its last user frees it then.
+                if sys.getrefcount(value) == alone:
+                    self._take_apart(value)
+            value = None
             with self._lock:
                 if not self._queue:
                     self._thread = None
                     return
 
     def _take_apart(self, value: Any) -> None:
-        # This frame, its caller's argument and getrefcount itself know it; if anybody else
-        # does, a reply is still in use, and its last user frees it.
-        if sys.getrefcount(value) > 3:
-            return
         if type(value) is dict:
             self._empty(value, of_values=True)
         elif isinstance(value, dict):
