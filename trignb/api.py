@@ -15,6 +15,9 @@ from trignb.engine.core import Core
 from trignb.engine.dispatch import make_execute
 from trignb.engine.session import Session
 from trignb.functions.registry import Registry
+from trignb.lua.commands import function_family, script_family
+from trignb.lua.libraries import Libraries
+from trignb.lua.scripts import Scripts
 
 if TYPE_CHECKING:
     import redis
@@ -91,6 +94,10 @@ class Engine:
         # An instance attribute shadows the documented method: see `engine/dispatch.py`.
         self.execute = make_execute(core, self._threads, self.session)  # type: ignore[method-assign]
         self.library_registry = Registry(core)
+        self.scripts = Scripts(core)
+        self.lua_libraries = Libraries(core, self.scripts)
+        core.add_family(script_family(self.scripts))
+        core.add_family(function_family(self.lua_libraries))
         if log_size is not None:
             core.record_notifications(log_size)
         if config:

@@ -125,7 +125,12 @@ class Core:
         self.active_expire = True
         self.expire_pauses = 0
         self.gates: list[Callable[[Session, Command, list[bytes]], None]] = []
+        # Set once a user is restricted: raises NOPERM for what a session's user may not do.
+        self.permission: Callable[[Session, Command, list[bytes]], None] | None = None
         self.sinks: list[Sink] = []
+        # Set while a script that runs too long lets others in: raises BUSY, or is true
+        # for the commands that are allowed then, which run beside the script's unit.
+        self.busy: Callable[[Session, Command], bool] | None = None
 
         # What layers above present as modules, as MODULE LIST shows them.
         self.modules: list[dict[bytes, Any]] = []
@@ -221,6 +226,8 @@ class Core:
         """Run a command of a session whose `intercept` is set, or inside a running unit."""
         if self.closed:
             raise EngineClosed("the engine is closed")
+        if self.busy is not None and self.busy(session, command):
+            return command.handler(session, args)
         if session.reply_mode != "on":
             return self._run_muted(session, command, args)
         if session.intercept is not None:

@@ -1,0 +1,59 @@
+"""One call of a script, and the errors that cross the border to Lua. Knows no Lua state."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trignb.engine.session import Session
+
+__all__ = ["Killed", "Run", "ScriptError"]
+
+
+class ScriptError(Exception):
+    """An error a host function raises into Lua, with the line that called it."""
+
+    def __init__(self, text: str, source: bytes | None, line: int | None) -> None:
+        super().__init__(text)
+        self.source = source
+        self.line = line
+
+
+class Killed(Exception):
+    """The script was killed by SCRIPT KILL or FUNCTION KILL."""
+
+
+class Run:
+    """One call of a script or function.
+
+    ``kind`` is ``eval`` or ``function``; ``name`` what errors call it (the digest or the
+    function's name); ``resp`` the protocol the script reads replies in.
+    """
+
+    __slots__ = (
+        "killed",
+        "kind",
+        "name",
+        "place",
+        "read_only",
+        "resp",
+        "session",
+        "started",
+        "thread",
+        "wrote",
+    )
+
+    def __init__(self, session: Session, kind: str, name: str, read_only: bool) -> None:
+        self.session = session
+        self.kind = kind
+        self.name = name
+        self.read_only = read_only
+        self.resp = 2
+        self.wrote = False
+        self.killed = False
+        # Source and line at which it was killed.
+        self.place: tuple[bytes, int] | None = None
+        self.started = time.monotonic()
+        self.thread = threading.get_ident()

@@ -1,0 +1,148 @@
+"""Scripts by digest, and the first line that may declare what they do."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from trignb.errors import ResponseError
+from trignb.lua.run import Run
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.session import Session
+    from trignb.lua.runtime import ScriptRuntime
+    from trignb.reply import Reply
+
+__all__ = ["FLAGS", "Script", "Scripts"]
+
+FLAGS: Final = (
+    "no-writes",
+    "allow-oom",
+    "allow-stale",
+    "no-cluster",
+    "allow-cross-slot-keys",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A compiled script; ``flags`` is None without a ``#!`` line."""
+
+    source: bytes
+    function: Any
+    flags: frozenset[str] | None
+
+
+class Scripts:
+    """The scripts of one engine."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.cache: dict[str, Script] = {}
+        self._runtime: ScriptRuntime | None = None
+
+    @property
+    def runtime(self) -> ScriptRuntime:
+        """The Lua state, made when first needed."""
+        if self._runtime is None:
+            # lupa is loaded with the first script, not with the package.
+            from trignb.lua.runtime import ScriptRuntime
+
+            self._runtime = ScriptRuntime(self.core)
+        return self._runtime
+
+    def knows(self, digest: str) -> bool:
+        """Whether a script of this digest is kept."""
+        return digest in self.cache
+
+    def flush(self) -> None:
+        """Forget all scripts."""
+        self.cache.clear()
+
+    def load(self, source: bytes) -> str:
+        """Compile a script and keep it; returns its digest."""
+        digest = hashlib.sha1(source).hexdigest()
+        if digest not in self.cache:
+            self.cache[digest] = self._compile(source)
+        return digest
+
+    def _compile(self, source: bytes) -> Script:
+        flags, body = None, source
+        if source.startswith(b"#!"):
+            line, _, _ = source.partition(b"\n")
+            flags = _parse_shebang(line.decode("utf-8", "replace"))
+            body = source[len(line) :]
+        try:
+            function = self.runtime.compile(body, b"@user_script")
+        except ResponseError as error:
+            raise ResponseError(
+                f"ERR Error compiling script (new function): {error}"
+            ) from None
+        return Script(source, function, flags)
+
+    def evaluate(
+        self,
+        s: Session,
+        digest: str,
+        source: bytes | None,
+        keys: list[bytes],
+        argv: list[bytes],
+        read_only: bool,
+    ) -> Reply:
+        """Run a script for a client, compiling it if it is new."""
+        script = self.cache.get(digest)
+        if script is None:
+            if source is None:
+                raise ResponseError("NOSCRIPT No matching script. Please use EVAL.")
+            script = self.cache[digest] = self._compile(source)
+        flags = script.flags or frozenset()
+        run = Run(s, "eval", digest, read_only or "no-writes" in flags)
+        return self.run(run, script.function, keys, argv)
+
+    def run(
+        self, run: Run, function: Any, keys: list[bytes], argv: list[bytes]
+    ) -> Reply:
+        """Run a compiled script as part of the unit under way."""
+        core, s = self.core, run.session
+        db, frame = s.db, core.frame
+        core.frame = frame.within("script")
+        try:
+            reply = self.runtime.execute(run, function, keys, argv)
+        finally:
+            core.frame = frame
+            # What a script selects is its own business.
+            s.db = db
+            # Its commands were propagated one by one; it is not.
+            core.propagate_as()
+        if isinstance(reply, ResponseError):
+            raise reply
+        return reply
+
+    def describe_run(self) -> Reply:
+        """Return what FUNCTION STATS tells of the script at work, None without one."""
+        run = None if self._runtime is None else self._runtime.run
+        if run is None:
+            return None
+        return {
+            b"name": run.name.encode(),
+            b"command": list(self.core.argv or []),
+            b"duration_ms": int((time.monotonic() - run.started) * 1000),
+        }
+
+
+def _parse_shebang(line: str) -> frozenset[str]:
+    engine, *options = line.split()
+    if engine != "#!lua":
+        raise ResponseError(f"ERR Unexpected engine in script shebang: {engine}")
+    flags: set[str] = set()
+    for option in options:
+        if not option.startswith("flags="):
+            raise ResponseError(f"ERR Unknown lua shebang option: {option}")
+        for flag in filter(None, option[6:].split(",")):
+            if flag not in FLAGS:
+                raise ResponseError(f"ERR Unexpected flag in script shebang: {flag}")
+            flags.add(flag)
+    return frozenset(flags)
