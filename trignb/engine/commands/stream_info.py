@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trignb.datatypes.consumer_groups import UNKNOWN, Consumer, ConsumerGroup
 from trignb.datatypes.stream import Stream, format_id
-from trignb.engine.args import to_int
+from trignb.engine.args import INT64_MAX, to_int
 from trignb.engine.commands.streams import show_entry
 from trignb.engine.help import help_lines
 from trignb.engine.spec import CommandFamily
@@ -42,7 +42,7 @@ def xinfo_stream(s: Session, args: Args) -> Facts:
         b"radix-tree-nodes": stream.radix_nodes(),
         b"last-generated-id": format_id(stream.last_id),
         b"max-deleted-entry-id": format_id(stream.max_deleted_id),
-        b"entries-added": stream.entries_added,
+        b"entries-added": _int64(stream.entries_added),
         b"recorded-first-entry-id": format_id(stream.first_id),
     }
     if count is None:
@@ -95,7 +95,7 @@ def _full_group(
         b"name": name,
         b"last-delivered-id": format_id(group.last_id),
         b"entries-read": _known(group.entries_read),
-        b"lag": stream.lag(group),
+        b"lag": _int64(stream.lag(group)),
         b"pel-count": len(group.pending),
         b"pending": [
             [
@@ -126,7 +126,14 @@ def _full_consumer(consumer: Consumer, count: int | None) -> Facts:
 
 
 def _known(entries_read: int) -> int | None:
-    return None if entries_read == UNKNOWN else entries_read
+    return None if entries_read == UNKNOWN else _int64(entries_read)
+
+
+def _int64(number: int | None) -> int | None:
+    """Wrap a counter around as C does; XSETID may have set it to anything."""
+    if number is None or -INT64_MAX <= number <= INT64_MAX:
+        return number
+    return (number + INT64_MAX + 1) % (1 << 64) - INT64_MAX - 1
 
 
 @command("XINFO GROUPS")
@@ -140,7 +147,7 @@ def xinfo_groups(s: Session, args: Args) -> list[Facts]:
             b"pending": len(group.pending),
             b"last-delivered-id": format_id(group.last_id),
             b"entries-read": _known(group.entries_read),
-            b"lag": stream.lag(group),
+            b"lag": _int64(stream.lag(group)),
         }
         for name, group in sorted(stream.groups.items())
     ]
