@@ -157,11 +157,13 @@ def set_(s: Session, args: Args) -> Reply:
     if len(args) != 3:
         return _set_with_options(s, args)
     core, db, key = s.core, s.db, args[1]
-    # Flat: this is all that `db.assign` and `db.changed` do unless somebody watches or waits,
-    # wants to hear of new keys, or the key has a deadline.
+    old = db.data.get(key)
     mask = core.event_mask
+    # Flat: this is all that `db.assign` and `db.changed` do unless somebody watches or waits,
+    # wants to hear of new keys, the key has a deadline, or its old value takes long to free.
     if (
-        db.watched
+        (type(old) is not bytes and old is not None)
+        or db.watched
         or core.waited_keys
         or mask & NEW
         or (db.expires and key in db.expires)
