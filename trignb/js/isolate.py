@@ -58,7 +58,9 @@ _MAIL: Final = 6
 _UNPIN: Final = 7
 
 _SLICE_S: Final = 0.05
-_STOP_S: Final = 2.0
+_STOP_S: Final = 0.5
+_ASK_S: Final = 0.2
+_INSTALL_S: Final = 30
 
 PRELUDE_NAME: Final = "trignb:prelude"
 _PRELUDE_FILES: Final = (
@@ -156,6 +158,7 @@ class Isolate:
         self.pumps = 0  # pump tasks that have not ended
         self._listener = listener
         self._heap_bytes = heap_bytes
+        self._heap = HeapStatistics(0, 0, heap_bytes)
         self._values: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._garbage: list[Any] = []
         self._pinned = False
@@ -213,7 +216,7 @@ class Isolate:
 
     def _value(self, function: Callable[..., int], *args: Any) -> Any:
         function(self._context, *args, _VALUE)
-        return self._values.get(timeout=30)
+        return self._values.get(timeout=_INSTALL_S)
 
     # Tasks --------------------------------------------------------------------------
 
@@ -253,10 +256,22 @@ class Isolate:
             The script was stopped because `watch` raised, but did not stop.
         """
         task = self._dll.mr_eval(self._context, self._text(source), _VALUE)
+        return self._outcome(self._await(task, watch))
+
+    def watch_promise(self, handle: Any, watch: Callable[[], None]) -> None:
+        """Have the prelude remember how the promise of a script ends."""
+        dll, context = self._dll, self._context
+        given = self._await(dll.mr_eval(context, self._text("[]"), _VALUE), watch)
+        dll.mr_array_push(context, given, handle)
+        task = dll.mr_call_function(
+            context, self._watch, self._undefined, given, _VALUE
+        )
+        self._free(self._await(task, watch))
+
+    def _await(self, task: int, watch: Callable[[], None]) -> Any:
         while True:
             try:
-                handle = self._values.get(timeout=_SLICE_S)
-                break
+                return self._values.get(timeout=_SLICE_S)
             except queue.Empty:
                 try:
                     watch()
@@ -266,13 +281,6 @@ class Isolate:
             except BaseException:  # KeyboardInterrupt
                 self._cancel(task)
                 raise
-        return self._outcome(handle)
-
-    def watch_promise(self, handle: Any) -> None:
-        """Have the prelude remember how the promise of a script ends."""
-        given = self._value(self._dll.mr_eval, self._text("[]"))
-        self._dll.mr_array_push(self._context, given, handle)
-        self._value(self._dll.mr_call_function, self._watch, self._undefined, given)
 
     def _cancel(self, task: int) -> None:
         self._dll.mr_cancel_task(self._context, task)
@@ -353,11 +361,18 @@ class Isolate:
         return not thread.is_alive()
 
     def heap_statistics(self) -> HeapStatistics:
-        """Ask V8."""
+        """Ask V8; what it said last if it is busy."""
+        thread = threading.Thread(target=self._ask_heap, daemon=True)
+        thread.start()
+        thread.join(_ASK_S)
+        return self._heap
+
+    def _ask_heap(self) -> None:
+        # Waits for the isolate, and that may be waiting for our caller's lock.
         handle = self._dll.mr_heap_stats(self._context)
         numbers = json.loads(self._message(handle))
         self._free(handle)
-        return HeapStatistics(
+        self._heap = HeapStatistics(
             total=numbers["total_heap_size"],
             used=numbers["used_heap_size"],
             limit=self._heap_bytes,

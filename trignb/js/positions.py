@@ -98,6 +98,9 @@ class Source:
             return JsError(printed.rstrip("\n"), syntax=syntax)
         line = int(head[2])
         message, column, stack = self._split(printed[head.end() :], line)
+        lines = self.text.split("\n")
+        if line > len(lines):  # where the text ends, V8 sees our comment
+            line, column = len(lines), len(lines[-1]) + 1
         if column is not None and line == 1:
             column = max(1, column - shift)
         stack = self.without_prelude(stack).rstrip("\n")

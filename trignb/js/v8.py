@@ -140,12 +140,13 @@ class LibraryRuntime:
         except BaseException:
             exchange.recover_or_kill()
             raise
-        found = exchange.internal(words.END_LOAD)
+        found = exchange.internal(words.END_LOAD, timeout_ms=timeout_ms)
         return [self._registration(fields) for fields in found]
 
     def _check(self, instance: Instance, outcome: Outcome, timeout_ms: int) -> None:
         if outcome.kind == PROMISE:
-            instance.channel.isolate.watch_promise(outcome.handle)
+            watch = Watch(self.limits, timeout_ms, False)
+            instance.channel.isolate.watch_promise(outcome.handle, watch)
             parts = instance.exchange.internal(
                 words.LOAD_OUTCOME, timeout_ms=timeout_ms
             )
