@@ -68,8 +68,10 @@ REFUSED = [
     ("AsyncFunction('x', 1)", FN),
     (
         "Function('x', async () => 1)",
-        "'registerFunction' can not be used with async function, "
-        "use 'registerAsyncFunction' instead.",
+        (
+            "'registerFunction' can not be used with async function, "
+            "use 'registerAsyncFunction' instead."
+        ),
     ),
     (
         "Function('x', f, {flags: [1]})",
