@@ -18,8 +18,6 @@ from __future__ import annotations
 import math
 import struct
 from bisect import bisect_right
-from itertools import accumulate
-from re import DOTALL, compile
 from typing import Final
 
 __all__ = [
@@ -59,7 +57,9 @@ _MAX_SHORT_ZEROS: Final = 64
 _SPANS: Final = bytes(
     (byte & 3) + 1 if byte & 0x80 else (byte & 63) + 1 for byte in range(256)
 )
-_LONG_ZEROS = compile(rb"[\x40-\x7f].", DOTALL)
+
+# Sparse strings whose runs are remembered.
+_KNOWN_RUNS: Final = 32
 
 
 class CorruptedHyperLogLog(Exception):
@@ -309,66 +309,95 @@ def _set_sparse(value: bytearray, register: int, rank: int, limit: int) -> bool:
     """
     if rank > _MAX_VALUE:
         return _set_promoted(value, register, rank)
-    before, at, first = _find_run(value, register)
+    runs = _runs_of(value)
+    number = runs.find(register)
+    at, first, after = runs.places[number], runs.firsts[number], runs.firsts[number + 1]
     byte = value[at]
-    size = 1
-    if byte & 0x80:
-        old, run = (byte >> 2 & 31) + 1, (byte & 3) + 1
-        if old >= rank:
-            return False
-    elif byte & 0x40:
-        old, run, size = 0, (byte & 63) * 256 + value[at + 1] + 1, 2
-    else:
-        old, run = 0, byte + 1
+    old = (byte >> 2 & 31) + 1 if byte & 0x80 else 0
+    if old >= rank:
+        return False
+    size = runs.places[number + 1] - at
     split = (
-        _run(old, register - first)
-        + _run(rank, 1)
-        + _run(old, first + run - 1 - register)
+        _run(old, register - first) + _run(rank, 1) + _run(old, after - 1 - register)
     )
-    if len(split) > size and len(value) + len(split) - size > limit:
+    length = len(value)
+    if len(split) > size and length + len(split) - size > limit:
         return _set_promoted(value, register, rank)
     value[at : at + size] = split
-    _join_runs(value, before)
+    _join_runs(value, runs.places[number - 1] if number else at)
+    runs.changed(number, len(value) - length)
     value[15] |= 0x80
     return True
 
 
 def _set_promoted(value: bytearray, register: int, rank: int) -> bool:
+    _known_runs.pop(id(value), None)
     densify(value)
     value[15] |= 0x80
     return _set_dense(value, register, rank)
 
 
-def _find_run(value: bytearray, register: int) -> tuple[int, int, int]:
-    """Return where the run before is, where the run of a register is, and its first register.
+class _Runs:
+    """Where the runs of one sparse representation begin, so that none has to be counted again.
 
-    Opcodes of one byte are summed up in C between those of two bytes.
+    ``firsts`` are their first registers, ``places`` their bytes; both end with what lies
+    behind the last run. It holds for as long as the string's body is ``body``.
     """
-    first, at, before = 0, _HEADER, _HEADER
-    end = len(value)
-    for match in _LONG_ZEROS.finditer(value, _HEADER):
-        start = match.start()
-        if start > at:
-            ends = list(accumulate(value[at:start].translate(_SPANS), initial=first))
-            if register < ends[-1]:
-                return _in_short_runs(ends, register, at, before)
-            before, first = start - 1, ends[-1]
-        run = (value[start] & 63) * 256 + value[start + 1] + 1
-        if register < first + run:
-            return before, start, first
-        before, at, first = start, start + 2, first + run
-    if at < end:
-        ends = list(accumulate(value[at:end].translate(_SPANS), initial=first))
-        if register < ends[-1]:
-            return _in_short_runs(ends, register, at, before)
-    raise CorruptedHyperLogLog
+
+    __slots__ = ("body", "firsts", "places", "value")
+
+    def __init__(self, value: bytearray) -> None:
+        self.value = value
+        self.body = value[_HEADER:]
+        self.firsts, self.places = _scan(value, _HEADER, len(value), 0)
+
+    def find(self, register: int) -> int:
+        """Return the number of the run a register is in."""
+        run = bisect_right(self.firsts, register) - 1
+        if run == len(self.firsts) - 1:
+            raise CorruptedHyperLogLog
+        return run
+
+    def changed(self, run: int, growth: int) -> None:
+        """Take note of a change around a run that made the string longer by `growth`."""
+        # A change splits one run and joins some of the five from the one before on.
+        start, stop = max(run - 1, 0), min(run + 8, len(self.firsts) - 1)
+        firsts, places, value = self.firsts, self.places, self.value
+        end = places[stop] + growth
+        fresh = _scan(value, places[start], end, firsts[start])
+        firsts[start : stop + 1] = fresh[0]
+        places[start:] = [*fresh[1], *[at + growth for at in places[stop + 1 :]]]
+        self.body = value[_HEADER:]
 
 
-def _in_short_runs(
-    ends: list[int], register: int, at: int, before: int
-) -> tuple[int, int, int]:
-    i = bisect_right(ends, register) - 1
-    return (at + i - 1 if i else before), at + i, ends[i]
+def _scan(
+    value: bytearray, at: int, end: int, first: int
+) -> tuple[list[int], list[int]]:
+    firsts, places = [first], [at]
+    while at < end:
+        byte = value[at]
+        if byte & 0xC0 == 0x40:
+            first += (byte & 63) * 256 + (value[at + 1] if at + 1 < end else 0) + 1
+            at += 2
+        else:
+            first += _SPANS[byte]
+            at += 1
+        firsts.append(first)
+        places.append(at)
+    return firsts, places
+
+
+# The strings changed last, by identity; one that was changed by other means is read anew.
+_known_runs: dict[int, _Runs] = {}
+
+
+def _runs_of(value: bytearray) -> _Runs:
+    runs = _known_runs.get(id(value))
+    if runs is None or runs.value is not value or runs.body != value[_HEADER:]:
+        if len(_known_runs) >= _KNOWN_RUNS:
+            _known_runs.clear()
+        runs = _known_runs[id(value)] = _Runs(value)
+    return runs
 
 
 def _run(rank: int, length: int) -> bytes:

@@ -33,6 +33,9 @@ MAX_ID: Final = (1 << 128) - 1
 # What one listpack may hold at most.
 MAX_NODE_BYTES: Final = 1 << 30
 
+# The two counters of a listpack have this many bytes at most.
+_MAX_COUNTERS: Final = 20
+
 _GAPS_FLOOR: Final = 64
 _HEAD_FLOOR: Final = 512
 _BLANKS: Final = b" \t\n\v\f\r"
@@ -120,14 +123,14 @@ class StreamNode:
     def add(self, entry_id: int, items: Items, fields: Items) -> None:
         """Account for one more entry."""
         first = self.first
-        size = (
-            2
-            + _int_size((entry_id >> 64) - (first >> 64))
-            + _int_size((entry_id & MAX_SEQUENCE) - (first & MAX_SEQUENCE))
-        )
+        # Written out for the usual small numbers: a call is 80 ns, an XADD 3 us.
+        since = (entry_id >> 64) - (first >> 64)
+        size = self.size + (4 if since < 128 else 2 + _int_size(since))
+        since = (entry_id & MAX_SEQUENCE) - (first & MAX_SEQUENCE)
+        size += 2 if 0 <= since < 128 else _int_size(since)
         n = len(fields)
         if fields == self.fields:
-            size += _int_size(n + 3)
+            size += 2 if n < 125 else _int_size(n + 3)
             items = items[1::2]
         else:
             size += _int_size(n) + _int_size(2 * n + 4)
@@ -135,7 +138,7 @@ class StreamNode:
             n = len(item)
             # Only what begins like a number may be one, and takes the longer way.
             size += n + 2 if n < 64 and item[:1] > b"9" else entry_size(item)
-        self.size += size
+        self.size = size
         self.live += 1
         self.last = entry_id
 
@@ -282,9 +285,11 @@ class Stream:
         if node is not None:
             if not 0 < node_bytes < MAX_NODE_BYTES:
                 node_bytes = MAX_NODE_BYTES
-            if (
-                node_entries and node.live + node.dead >= node_entries
-            ) or node.byte_size() + sum(map(len, items)) >= node_bytes:
+            text = sum(map(len, items))
+            if (node_entries and node.live + node.dead >= node_entries) or (
+                node.size + _MAX_COUNTERS + text >= node_bytes
+                and node.byte_size() + text >= node_bytes
+            ):
                 node = None
         if node is None:
             node = StreamNode(entry_id, fields)

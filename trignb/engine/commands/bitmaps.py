@@ -35,6 +35,10 @@ _BAD_TYPE: Final = (
     "Note that u64 is not supported but i64 is."
 )
 _UINT64: Final = (1 << 64) - 1
+_BITS: Final = {b"0": 0, b"1": 1}
+
+# A bit that is allowed whatever proto-max-bulk-len says, whose least value is 1 MB.
+_ALWAYS_ALLOWED: Final = 1 << 23
 
 
 # Looking up ------------------------------------------------------------------------
@@ -71,6 +75,8 @@ def _to_offset(s: Session, text: bytes, width: int = 0) -> int:
     if counted:
         # The product wraps as C's does.
         offset = (offset * width + INT64_MAX + 1 & _UINT64) - INT64_MAX - 1
+    if 0 <= offset < _ALWAYS_ALLOWED:
+        return offset
     core = s.core
     if offset < 0 or (
         offset >> 3 >= core.config.values["proto-max-bulk-len"] and not core.is_loading
@@ -86,8 +92,8 @@ def _to_offset(s: Session, text: bytes, width: int = 0) -> int:
 def setbit(s: Session, args: Args) -> int:
     """Sets or clears the bit at an offset and returns what it was; the string grows to hold it."""
     offset = _to_offset(s, args[2])
-    bit = to_int(args[3], _BAD_BIT)
-    if bit & ~1:
+    bit = _BITS.get(args[3])
+    if bit is None:
         raise ResponseError(_BAD_BIT)
     key = args[1]
     value, grown = _changeable(s, key, offset)
