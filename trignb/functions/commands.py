@@ -134,7 +134,7 @@ def _tfunction(registry: Registry, session: Session, args: Args) -> Reply:
         _refuse_transaction(registry)
         return _load(registry, session.user, args[2:])
     if word == "list":
-        return registry.list(parse_list_arguments(args[2:]))
+        return registry.describe(parse_list_arguments(args[2:]))
     if word == "delete":
         _refuse_transaction(registry)
         return _delete(registry, args[2:])

@@ -137,6 +137,8 @@ class LibraryHost:
             n != command.arity and (command.arity > 0 or n < -command.arity)
         ):
             command = core.resolve(section.session, argv)
+            # None is for clients that turned replies off; a library's session never did.
+            assert command is not None
         if command.flags & section.refused:
             if command.flags & NOSCRIPT and not self.registry.unsafe_commands:
                 raise ResponseError(

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Access", "Registry"]
 
 ERRORS_KEPT: Final = 1000
+FEW: Final = 32
 
 # How MODULE LIST and HELLO name it; 2.0.20 was the last of its kind.
 MODULE_NAME: Final = b"redisgears_2"
@@ -233,7 +234,11 @@ class Registry:
         return OK
 
     def _compile(self, host: LibraryHost, source: LibrarySource) -> Runtime:
-        if self._heap_is_full():
+        # Asking every isolate takes a millisecond each; of many, not every load asks.
+        count = len(self.libraries)
+        if count < FEW or count % FEW == 0:
+            self.suspect_memory()
+        if self.js_is_out_of_memory():
             raise compile_error(JS_OUT_OF_MEMORY)
         limits = RuntimeLimits(
             heap_bytes=self.setting("v8-maxmemory"),
@@ -440,7 +445,7 @@ class Registry:
 
     # -- describing
 
-    def list(self, request: ListRequest) -> list[Any]:
+    def describe(self, request: ListRequest) -> list[Any]:
         """Return what TFUNCTION LIST answers."""
         return describe(self.libraries.values(), request)
 
