@@ -137,16 +137,18 @@ def test_block_of_a_trigger_is_refused_when_out_of_memory(engine, load) -> None:
 
 def test_block_times_out(engine, load) -> None:
     engine.execute("TCONFIG_SET", "lock-redis-timeout", "100")
-    load(
+    library = load(
         """redis.registerAsyncFunction('hang', async (client) => {
-    try { client.block(c => { c.call('set', 'k', 'v'); while (true); }); }
-    catch (e) { return e; }
-});"""
+    client.block(c => { c.call('set', 'k', 'v'); while (true); });
+});
+redis.registerAsyncFunction('f', async (client) => client.block(c => c.call('get', 'k')));"""
     )
-    assert engine.execute("TFCALLASYNC", "lib.hang", 0) == (
-        b"Err Execution was terminated due to OOM or timeout"
+    assert error_of(engine.execute, "TFCALLASYNC", "lib.hang", 0) == (
+        "Err Execution was terminated due to OOM or timeout"
     )
-    assert engine.execute("GET", "k") == b"v"
+    assert library.functions["hang"].failures == 1
+    assert engine.core.nesting == 0
+    assert engine.execute("TFCALLASYNC", "lib.f", 0) == b"v"
 
 
 GOING = """redis.registerAsyncFunction('wait', async (client) => {
