@@ -100,16 +100,17 @@ class StreamNode:
     """What Redis would keep in one listpack.
 
     ``first`` and ``last`` are the ids it began and ended with, deleted or not; ``fields``
-    those of its first entry, which others with the same fields do not repeat; ``live`` and
-    ``dead`` how many entries it has and how many were deleted; ``size`` its bytes without
-    these two counters.
+    those of its first entry, which others with the same fields do not repeat, and
+    ``field_text`` their length; ``live`` and ``dead`` how many entries it has and how many
+    were deleted; ``size`` its bytes without these two counters.
     """
 
-    __slots__ = ("dead", "fields", "first", "last", "live", "size")
+    __slots__ = ("dead", "field_text", "fields", "first", "last", "live", "size")
 
     def __init__(self, first: int, fields: Items) -> None:
         self.first = self.last = first
         self.fields = fields
+        self.field_text = sum(map(len, fields))
         self.live = self.dead = 0
         self.size = 9 + _int_size(len(fields)) + sum(map(entry_size, fields))
 
@@ -120,27 +121,14 @@ class StreamNode:
         """Return how many bytes the listpack has."""
         return self.size + _int_size(self.live) + _int_size(self.dead)
 
-    def add(self, entry_id: int, items: Items, fields: Items) -> None:
-        """Account for one more entry."""
-        first = self.first
-        # Written out for the usual small numbers: a call is 80 ns, an XADD 3 us.
-        since = (entry_id >> 64) - (first >> 64)
-        size = self.size + (4 if since < 128 else 2 + _int_size(since))
-        since = (entry_id & MAX_SEQUENCE) - (first & MAX_SEQUENCE)
-        size += 2 if 0 <= since < 128 else _int_size(since)
+    def items_size(self, items: Items) -> int:
+        """Return the bytes of an entry, without its id."""
+        fields = items[::2]
         n = len(fields)
         if fields == self.fields:
-            size += 2 if n < 125 else _int_size(n + 3)
-            items = items[1::2]
-        else:
-            size += _int_size(n) + _int_size(2 * n + 4)
-        for item in items:
-            n = len(item)
-            # Only what begins like a number may be one, and takes the longer way.
-            size += n + 2 if n < 64 and item[:1] > b"9" else entry_size(item)
-        self.size = size
-        self.live += 1
-        self.last = entry_id
+            return 2 + _int_size(n + 3) + sum(map(entry_size, items[1::2]))
+        counters = _int_size(n) + _int_size(2 * n + 4)
+        return 2 + counters + sum(map(entry_size, items))
 
     def copy(self) -> StreamNode:
         """Return a node like this one."""
@@ -148,6 +136,13 @@ class StreamNode:
         twin.last, twin.size = self.last, self.size
         twin.live, twin.dead = self.live, self.dead
         return twin
+
+
+def _is_full(node: StreamNode, text: int, node_bytes: int) -> bool:
+    """Tell whether a node has no room for an entry of so many bytes of text."""
+    if not 0 < node_bytes < MAX_NODE_BYTES:
+        node_bytes = MAX_NODE_BYTES
+    return node.byte_size() + text >= node_bytes
 
 
 def _int_size(value: int) -> int:
@@ -267,11 +262,6 @@ class Stream:
 
     # -- adding
 
-    def next_id(self, now_ms: int) -> int:
-        """Return the id that ``*`` stands for."""
-        last = self.last_id
-        return now_ms << 64 if now_ms > last >> 64 else last + 1
-
     def add(
         self, entry_id: int, items: Items, node_entries: int, node_bytes: int
     ) -> None:
@@ -279,22 +269,36 @@ class Stream:
 
         A node takes up to ``node_entries`` entries (0: any number) and ``node_bytes``.
         """
-        fields = items[::2]
         nodes = self.nodes
         node = nodes[-1] if nodes else None
         if node is not None:
-            if not 0 < node_bytes < MAX_NODE_BYTES:
-                node_bytes = MAX_NODE_BYTES
-            text = sum(map(len, items))
+            if items[::2] == node.fields and len(items) < 250:
+                # The usual way, written out: a call is 80 ns, an XADD 2 us.
+                text, size = node.field_text, 4
+                for item in items[1::2]:
+                    n = len(item)
+                    text += n
+                    # Only what begins like a number may be one.
+                    size += n + 2 if 0 < n < 64 and item[0] > 57 else entry_size(item)
+            else:
+                text, size = sum(map(len, items)), node.items_size(items)
             if (node_entries and node.live + node.dead >= node_entries) or (
-                node.size + _MAX_COUNTERS + text >= node_bytes
-                and node.byte_size() + text >= node_bytes
+                node.size + _MAX_COUNTERS + text >= (node_bytes or MAX_NODE_BYTES)
+                and _is_full(node, text, node_bytes)
             ):
                 node = None
         if node is None:
-            node = StreamNode(entry_id, fields)
+            node = StreamNode(entry_id, items[::2])
             nodes.append(node)
-        node.add(entry_id, items, fields)
+            size = node.items_size(items)
+        first = node.first
+        since = (entry_id >> 64) - (first >> 64)
+        size += 2 if since < 128 else _int_size(since)
+        since = (entry_id & MAX_SEQUENCE) - (first & MAX_SEQUENCE)
+        size += 2 if 0 <= since < 128 else _int_size(since)
+        node.size += size
+        node.live += 1
+        node.last = entry_id
         self._ids.append(entry_id)
         self._entries.append(items)
         self.length += 1

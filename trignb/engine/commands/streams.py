@@ -123,38 +123,43 @@ _PLAIN: Final = _Options(2)
 @command("XADD")
 def xadd(s: Session, args: Args) -> bytes | None:
     """Appends an entry to a stream, which is made if need be, and returns its id."""
-    options = _PLAIN if args[2] == b"*" else _parse_options(s, args, adding=True)
-    at, trim, may_create, wanted, has_sequence = options
-    items = tuple(args[at + 1 :])
-    if not items or len(items) & 1:
+    options = _PLAIN
+    at, wanted, trim = 2, None, None
+    if args[2] != b"*":
+        options = _parse_options(s, args, adding=True)
+        at, wanted, trim = options.at, options.wanted, options.trim
+    if len(args) < at + 3 or not (len(args) - at) & 1:
         raise wrong_arity("xadd")
-    if wanted == 0 and has_sequence:
+    if wanted == 0 and options.has_sequence:
         raise ResponseError("ERR The ID specified in XADD must be greater than 0-0")
     core, db, key = s.core, s.db, args[1]
     stream = db.lookup(key)
-    if stream is None:
-        if not may_create:
+    if type(stream) is not Stream:
+        if stream is not None:
+            raise wrong_type()
+        if not options.may_create:
             return None
         stream = Stream()
         db.add(key, stream)
-    elif type(stream) is not Stream:
-        raise wrong_type()
+    last_id = stream.last_id
     if wanted is None:
-        entry_id = stream.next_id(core.now_ms())
-    else:
+        entry_id = (core.unit_ns or core.now_ns()) // 1_000_000 << 64
+        if entry_id <= last_id:
+            entry_id = last_id + 1
+    elif options.has_sequence:
         entry_id = wanted
-        if not has_sequence:
-            entry_id = _complete(stream, wanted)
-    if not stream.last_id < entry_id <= MAX_ID:
+    else:
+        entry_id = _complete(stream, wanted)
+    if not last_id < entry_id <= MAX_ID:
         raise _refuse(stream)
     config = core.config.values
     stream.add(
         entry_id,
-        items,
+        tuple(args[at + 1 :]),
         config["stream-node-max-entries"],
         config["stream-node-max-bytes"],
     )
-    text = format_id(entry_id)
+    text = b"%d-%d" % (entry_id >> 64, entry_id & MAX_SEQUENCE)
     db.changed(STREAM, b"xadd", key)
     if trim is not None and _trim(stream, trim):
         db.changed(STREAM, b"xtrim", key, 0)
