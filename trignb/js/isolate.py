@@ -55,12 +55,12 @@ _PUMP: Final = 3
 _VALUE: Final = 4
 _JOB: Final = 5
 _MAIL: Final = 6
-_UNPIN: Final = 7
 
 _SLICE_S: Final = 0.05
 _STOP_S: Final = 0.5
 _ASK_S: Final = 0.2
 _INSTALL_S: Final = 30
+_UNPIN_S: Final = 0.3
 
 PRELUDE_NAME: Final = "trignb:prelude"
 _PRELUDE_FILES: Final = (
@@ -162,6 +162,7 @@ class Isolate:
         self._values: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._garbage: list[Any] = []
         self._pinned = False
+        self._unpinned = threading.Semaphore(0)
         self._pump_task = self._job_task = 0
         self._dll, callback_type = _library()
         self._callback = callback_type(self._on_callback)  # must outlive the context
@@ -309,6 +310,9 @@ class Isolate:
     # Callbacks, on the isolate's thread ------------------------------------------------
 
     def _on_callback(self, about: int, handle: Any) -> None:
+        if self.dead:
+            self._unpin()
+            return
         if not self._pinned:
             # Keep this thread's PyThreadState: making one for each callback is slow.
             ctypes.pythonapi.PyGILState_Ensure()
@@ -330,10 +334,13 @@ class Isolate:
             self._listener.job_ended(handle.contents.type)
         elif about == _MAIL:
             self._listener.mail_ended()
-        else:
+
+    def _unpin(self) -> None:
+        if self._pinned:
+            self._pinned = False
             # With 1, the count of a pinned thread, it would drop the GIL in mid-callback.
             ctypes.pythonapi.PyGILState_Release(0)
-            self._values.put(None)
+            self._unpinned.release()
 
     def _sweep(self) -> None:
         garbage, self._garbage = self._garbage, []
@@ -384,15 +391,9 @@ class Isolate:
             return
         self.dead = self._closed = True
         if self._pinned:
-            # The pin can only be removed by its thread, if that still runs tasks.
-            self._dll.mr_eval(self._context, self._text("0"), _UNPIN)
-            end = time.monotonic() + 0.3
-            while time.monotonic() < end:
-                try:
-                    if self._values.get(timeout=_SLICE_S) is None:
-                        break
-                except queue.Empty:
-                    continue
+            # Only its thread can remove the pin: the next time it calls us.
+            self._dll.mr_eval(self._context, self._text("0"), _VALUE)
+            self._unpinned.acquire(timeout=_UNPIN_S)
         thread = threading.Thread(
             target=self._dll.mr_free_context, args=(self._context,), daemon=True
         )
