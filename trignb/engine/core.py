@@ -129,6 +129,8 @@ class Core:
         self.permission: Callable[[Session, Command, list[bytes]], None] | None = None
         self.sinks: list[Sink] = []
         # Set while a script that runs too long lets others in: raises BUSY, or is true
+        # Called when a database loses all its keys at once.
+        self.flush_listeners: list[Callable[[], None]] = []
         # for the commands that are allowed then, which run beside the script's unit.
         self.busy: Callable[[Session, Command], bool] | None = None
 
@@ -166,6 +168,16 @@ class Core:
 
     def resolve(self, session: Session, args: list[bytes]) -> Command:
         """Return the command, or raise the error for a name or a count that is wrong.
+    def resolve_for_client(self, session: Session, args: list[bytes]) -> Command | None:
+        """`resolve`, or None for an error the client does not want to hear (CLIENT REPLY)."""
+        try:
+            return self.resolve(session, args)
+        except ResponseError:
+            if session.reply_mode == "on":
+                raise
+            session.reply_ended()
+            return None
+
 
         The slow way: other spellings, subcommands, and everything that ends in an error.
         """
@@ -232,6 +244,9 @@ class Core:
             return self._run_muted(session, command, args)
         if session.intercept is not None:
             instead = session.intercept(command, args)
+        return self._run_gated(session, command, args)
+
+    def _run_gated(self, session: Session, command: Command, args: list[bytes]) -> Any:
             if instead is not None:
                 return instead
         if self.nesting:
@@ -242,15 +257,12 @@ class Core:
 
     def _run_muted(self, session: Session, command: Command, args: list[bytes]) -> Any:
         """Run a command whose reply is not to be sent (CLIENT REPLY OFF and SKIP)."""
-        mode, session.reply_mode = session.reply_mode, "on"
+        session.reply_ended()
         try:
-            reply = self.run_unusual(session, command, args)
+            reply = self._run_gated(session, command, args)
         except ResponseError:
-            reply = NO_REPLY
-        finally:
-            if command.name != "client|reply":
-                session.reply_mode = mode if mode == "off" else "on"
-                session.rearm()
+            return NO_REPLY
+        # What CLIENT REPLY says of itself holds at once.
         return reply if command.name == "client|reply" else NO_REPLY
 
     def _run_top(self, session: Session, command: Command, args: list[bytes]) -> Any:

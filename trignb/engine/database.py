@@ -171,15 +171,19 @@ class Database:
             core.emit(self, kind, event, key)
 
     def touch(self, key: bytes) -> None:
-        """Signal a modification to whoever watches the key."""
+        """Signal a modification to whoever watches or tracks the key."""
+        self._break_watches(key)
+        tracking = self.core.tracking
+        if tracking.is_on:
+            tracking.invalidate(key, tracking.caller)
+
+    def _break_watches(self, key: bytes) -> None:
         for session in self.watched.get(key, ()):
             if (self, key, True) in session.watched and key not in self.data:
                 # It had expired before it was watched: that it is gone now is no change.
                 self._note_due(session, key, was_due=False)
             else:
                 session.watch_broken = True
-        if self.core.tracking.sessions:
-            self.core.tracking.invalidate(key)
 
     def _note_due(self, session: Session, key: bytes, *, was_due: bool) -> None:
         """Change what a watch knows of the key's deadline."""
@@ -237,7 +241,9 @@ class Database:
         core.expired_keys += 1
         core.add_effect(self.index, [self.deletion_name("lazyfree-lazy-expire"), key])
         if self.watched:
-            self.touch(key)
+            self._break_watches(key)
+            if core.tracking.is_on:
+                core.tracking.invalidate(key, None)
         if core.event_mask & EXPIRED:
             frame, core.frame = core.frame, core.frame.within("expire")
             try:
@@ -263,8 +269,12 @@ class Database:
 
     def clear(self) -> int:
         """Drop every key, breaking watches on those there were; returns how many."""
+        for listener in self.core.flush_listeners:
+            listener()
         count = len(self.data)
         old = self._take_contents({}, {}, [])
+        if self.core.tracking.is_on:
+            self.core.tracking.invalidate_all()
         if len(old) >= LARGE:
             self.freeing.put(old)
         return count
@@ -278,6 +288,8 @@ class Database:
         deadlines = [(deadline, key) for key, deadline in expires.items()]
         heapify(deadlines)
         old = self._take_contents(data, expires, deadlines)
+        if self.core.tracking.is_on:
+            self.core.tracking.invalidate_all()
         if len(old) >= LARGE:
             self.freeing.put(old)
 
@@ -300,9 +312,7 @@ class Database:
             if key in data and self.is_due(key):
                 self._touch_due(key, key in old)
             elif key in data or key in old:
-                self.touch(key)
-        if self.core.tracking.sessions:
-            self.core.tracking.invalidate_all()
+                self._break_watches(key)
         if self.core.waited_keys:
             self.core.blocking.signal_all(self)
         return old

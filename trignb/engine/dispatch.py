@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from trignb.engine.args import encode_args
 from trignb.engine.blocking import Blocked
 from trignb.errors import ResponseError, SessionClosed
+from trignb.reply import NO_REPLY
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -41,7 +42,9 @@ def make_run(core: Core) -> Callable[[Session, list[bytes]], Any]:
         if command is None or (
             n != command.arity and (command.arity > 0 or n < -command.arity)
         ):
-            command = core.resolve(session, args)
+            command = core.resolve_for_client(session, args)
+            if command is None:
+                return NO_REPLY
         depth = -1
         try:
             acquire()
@@ -117,7 +120,9 @@ def make_execute(
         if command is None or (
             n != command.arity and (command.arity > 0 or n < -command.arity)
         ):
-            command = core.resolve(session, argv)
+            command = core.resolve_for_client(session, argv)
+            if command is None:
+                return NO_REPLY
         depth = -1
         try:
             acquire()

@@ -166,6 +166,12 @@ class Session:
 
     def set_resp(self, resp: int) -> None:
         """Speak RESP2 or RESP3 from now on."""
+    def reply_ended(self) -> None:
+        """Note that a reply was left out: CLIENT REPLY SKIP is over."""
+        if self.reply_mode == "skip":
+            self.reply_mode = "on"
+            self.rearm()
+
         self.resp = resp
         self.null_array: NullArray | None = None if resp == 3 else NULL_ARRAY
         self.rearm()
@@ -233,13 +239,20 @@ class Session:
         return None
 
     def refuse(self, command: Command | None, text: str) -> ResponseError:
-        """Return the error for a command that is not run; it fails a transaction."""
+        """Return the error for a command that is not run; it fails a transaction.
+
+        An EXEC that is refused ends its transaction.
+        """
         if command is not None:
             command.rejected += 1
         self.fail_transaction()
         error = ResponseError(text)
         self.core.errors[error.code] += 1
         return error
+            if command.name == "exec":
+                self.discard_transaction()
+                reason = text.removeprefix("ERR ")
+                text = f"EXECABORT Transaction discarded because of: {reason}"
 
     # -- transactions
 

@@ -43,9 +43,10 @@ class TrackingTable:
         self.core = core
         self.readers: dict[bytes, dict[int, None]] = {}
         self.sessions: dict[int, Session] = {}
-        # The session at work, as far as it tracks itself: NOLOOP spares it.
+        self.is_on = False
+        # The session at work, as far as it tracks itself.
         self.caller: Session | None = None
-        self._pending: dict[tuple[Session, bytes], dict[bytes, None]] = {}
+        self._pending: dict[bytes, dict[bytes, Session | None]] = {}
         self._is_flushing = False
 
     # -- turning it on and off
@@ -54,27 +55,32 @@ class TrackingTable:
         """Let a session track, or change how it does."""
         session.tracking = choice
         self.sessions[session.id] = session
-        self._set_watching(True)
+        self._watch_writes(True)
         session.rearm()
 
     def stop(self, session: Session) -> None:
-        """End a session's tracking; what it read is forgotten as it comes up."""
+        """End a session's tracking; what it read is remembered until it changes, as in Redis."""
         if session.tracking is None:
             return
         session.tracking = None
-        self.sessions.pop(session.id, None)
-        if not self.sessions:
-            self.readers.clear()
-            self._set_watching(False)
+        del self.sessions[session.id]
+        self._stop_watching()
         session.rearm()
 
-    def _set_watching(self, on: bool) -> None:
+    def _stop_watching(self) -> None:
+        if not self.sessions and not self.readers:
+            self._watch_writes(False)
+
+    def _watch_writes(self, on: bool) -> None:
         """Make every write look whether its key is watched, or stop that."""
+        if on == self.is_on:
+            return
+        self.is_on = on
         for db in self.core.databases:
             if on:
-                db.watched.setdefault(_NO_KEY, {})
+                db.watched[_NO_KEY] = {}
             else:
-                db.watched.pop(_NO_KEY, None)
+                del db.watched[_NO_KEY]
 
     # -- what is read
 
@@ -89,7 +95,7 @@ class TrackingTable:
             self.readers.setdefault(key, {})[session.id] = None
         limit = self.core.config.values["tracking-table-max-keys"]
         while limit and len(self.readers) > limit:
-            self.invalidate(next(iter(self.readers)))
+            self.invalidate(next(iter(self.readers)), None)
 
     def command_ended(
         self, session: Session, command: Command, args: list[bytes]
@@ -103,40 +109,52 @@ class TrackingTable:
 
     # -- what changes
 
-    def invalidate(self, key: bytes) -> None:
-        """Tell whoever read a key, or tracks its prefix, that it changed."""
+    def invalidate(self, key: bytes, by: Session | None) -> None:
+        """Tell whoever read a key, or tracks its prefix, that it changed.
+
+        `by` is the session that changed it, as far as it tracks itself: NOLOOP spares it.
+        """
         for session_id in self.readers.pop(key, ()):
             session = self.sessions.get(session_id)
-            if session is not None and not self._is_own(session):
+            if session is not None and not _is_own(session, by):
                 choice = session.tracking
                 if choice is not None and not choice.bcast:
                     self._send(session, [key])
-        for session in self.sessions.values():
-            choice = session.tracking
-            if choice is None or not choice.bcast or self._is_own(session):
-                continue
-            for prefix in choice.prefixes or [b""]:
-                if key.startswith(prefix):
-                    if not self._pending:
-                        self.core.queue_job(self._broadcast)
-                    self._pending.setdefault((session, prefix), {})[key] = None
+        self._stop_watching()
+        for prefix in self._prefixes():
+            if key.startswith(prefix):
+                if not self._pending:
+                    self.core.queue_job(self._broadcast)
+                self._pending.setdefault(prefix, {})[key] = by
+
+    def _prefixes(self) -> set[bytes]:
+        """Return the prefixes that somebody tracks."""
+        return {
+            prefix
+            for session in self.sessions.values()
+            if session.tracking is not None and session.tracking.bcast
+            for prefix in session.tracking.prefixes
+        }
 
     def invalidate_all(self) -> None:
         """Tell everybody to forget everything, once per unit (FLUSHALL, FLUSHDB)."""
         self.readers.clear()
+        self._stop_watching()
         if not self._is_flushing:
             self._is_flushing = True
             self.core.queue_job(self._broadcast_flush)
 
-    def _is_own(self, session: Session) -> bool:
-        choice = session.tracking
-        return choice is not None and choice.noloop and self.caller is session
-
     def _broadcast(self) -> None:
+        """Tell of the unit's changes, one message for each prefix."""
         pending, self._pending = self._pending, {}
-        for (session, _), keys in pending.items():
-            if session.tracking is not None:
-                self._send(session, list(keys))
+        for prefix, changes in sorted(pending.items()):
+            for session in list(self.sessions.values()):
+                if session.tracking is None or prefix not in session.tracking.prefixes:
+                    continue
+                # Who changed a key last decides whether it was one's own change.
+                keys = [k for k, by in changes.items() if not _is_own(session, by)]
+                if keys:
+                    self._send(session, sorted(keys))
 
     def _broadcast_flush(self) -> None:
         self._is_flushing = False
@@ -175,13 +193,12 @@ class TrackingTable:
     @property
     def prefix_count(self) -> int:
         """How many prefixes somebody tracks."""
-        found = {
-            prefix
-            for session in self.sessions.values()
-            if session.tracking is not None and session.tracking.bcast
-            for prefix in session.tracking.prefixes or [b""]
-        }
-        return len(found)
+        return len(self._prefixes())
+
+
+def _is_own(session: Session, by: Session | None) -> bool:
+    choice = session.tracking
+    return session is by and choice is not None and choice.noloop
 
 
 # Stands in `Database.watched` for "somebody tracks"; no key is None.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trignb.engine.args import INT64_MAX, syntax_error, to_int
@@ -347,10 +346,12 @@ def client_tracking(s: Session, args: Args) -> Status:
     if mode != b"on":
         raise syntax_error()
     _check_tracking(s, choice)
-    if s.tracking is not None and choice.bcast:
-        choice.prefixes = [*s.tracking.prefixes, *choice.prefixes]
+    if choice.bcast:
+        # No prefix is the empty one, which every key begins with.
+        choice.prefixes = choice.prefixes or [b""]
     if s.tracking is not None:
-        choice = replace(choice, caching=s.tracking.caching)
+        choice.prefixes = sorted({*s.tracking.prefixes, *choice.prefixes})
+        choice.caching = s.tracking.caching
     s.core.tracking.start(s, choice)
     return OK
 
@@ -428,7 +429,7 @@ def _overlap(prefix: bytes, other: bytes, which: str) -> ResponseError:
 def client_caching(s: Session, args: Args) -> Status:
     """Says whether the next command's keys are tracked (OPTIN, OPTOUT)."""
     choice = s.tracking
-    if choice is None or not (choice.optin or choice.optout):
+    if choice is None:
         raise ResponseError(
             "ERR CLIENT CACHING can be called only when the client is in tracking mode "
             "with OPTIN or OPTOUT mode enabled"

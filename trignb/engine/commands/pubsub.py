@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from trignb.engine.commands.connection import wrong_subcommand
+from trignb.engine.help import help_lines
 from trignb.engine.spec import CommandFamily
 from trignb.glob import matcher
-from trignb.reply import NO_REPLY, Reply
+from trignb.reply import NO_REPLY, Reply, Status
 
 if TYPE_CHECKING:
     from trignb.engine.session import Session
@@ -105,6 +107,12 @@ def pubsub_numpat(s: Session, args: Args) -> int:
     return len(s.core.pubsub.patterns)
 
 
+@command("PUBSUB HELP")
+def pubsub_help(s: Session, args: Args) -> list[Status]:
+    """Describes the subcommands of PUBSUB."""
+    return help_lines(s, b"PUBSUB")
+
+
 def _count(s: Session) -> int:
     return s.subscription_count
 
@@ -143,7 +151,8 @@ def _leave(
 
 def _confirm(s: Session, confirmations: list[list[Any]]) -> Reply:
     s.rearm()
-    if s.on_push is None:
+    # Within EXEC the confirmations are the command's part of the array.
+    if s.on_push is None or s.core.nesting > 1:
         return confirmations[0] if len(confirmations) == 1 else confirmations
     for message in confirmations:
         s.push(message)
@@ -151,6 +160,8 @@ def _confirm(s: Session, confirmations: list[list[Any]]) -> Reply:
 
 
 def _names(table: dict[bytes, Any], args: Args) -> list[bytes]:
+    if len(args) > 3:
+        raise wrong_subcommand(args)
     if len(args) == 2:
         return list(table)
     matches = matcher(args[2])
