@@ -94,6 +94,11 @@ class Engine:
         # An instance attribute shadows the documented method: see `engine/dispatch.py`.
         self.execute = make_execute(core, self._threads, self.session)  # type: ignore[method-assign]
         self.library_registry = Registry(core)
+        core.permissions.watchers.append(
+            lambda restricted: self.library_registry.set_access(
+                core.permissions if restricted else None
+            )
+        )
         self.scripts = Scripts(core)
         self.lua_libraries = Libraries(core, self.scripts)
         core.add_family(script_family(self.scripts))

@@ -29,6 +29,7 @@ from trignb.engine.expiry import ExpiryCycle
 from trignb.engine.limits import Limits
 from trignb.engine.logs import CLIENT_FRAME, CommandLog, Frame, NotificationLog
 from trignb.engine.pause import Pause
+from trignb.engine.permissions import Permissions
 from trignb.engine.pubsub import PubSub
 from trignb.engine.scan import Cursors
 from trignb.engine.slowlog import SlowLog
@@ -128,9 +129,9 @@ class Core:
         # Set once a user is restricted: raises NOPERM for what a session's user may not do.
         self.permission: Callable[[Session, Command, list[bytes]], None] | None = None
         self.sinks: list[Sink] = []
-        # Set while a script that runs too long lets others in: raises BUSY, or is true
         # Called when a database loses all its keys at once.
         self.flush_listeners: list[Callable[[], None]] = []
+        # Set while a script that runs too long lets others in: raises BUSY, or is true
         # for the commands that are allowed then, which run beside the script's unit.
         self.busy: Callable[[Session, Command], bool] | None = None
 
@@ -144,6 +145,7 @@ class Core:
         self.sessions: weakref.WeakValueDictionary[int, Session] = (
             weakref.WeakValueDictionary()
         )
+        self.permissions = Permissions(self)
         self.pubsub = PubSub()
         self.cursors = Cursors()
         self.tracking = TrackingTable(self)
@@ -166,8 +168,6 @@ class Core:
         """Add a layer's own commands to the table."""
         self.table.add(family)
 
-    def resolve(self, session: Session, args: list[bytes]) -> Command:
-        """Return the command, or raise the error for a name or a count that is wrong.
     def resolve_for_client(self, session: Session, args: list[bytes]) -> Command | None:
         """`resolve`, or None for an error the client does not want to hear (CLIENT REPLY)."""
         try:
@@ -178,6 +178,8 @@ class Core:
             session.reply_ended()
             return None
 
+    def resolve(self, session: Session, args: list[bytes]) -> Command:
+        """Return the command, or raise the error for a name or a count that is wrong.
 
         The slow way: other spellings, subcommands, and everything that ends in an error.
         """
@@ -242,11 +244,11 @@ class Core:
             return command.handler(session, args)
         if session.reply_mode != "on":
             return self._run_muted(session, command, args)
-        if session.intercept is not None:
-            instead = session.intercept(command, args)
         return self._run_gated(session, command, args)
 
     def _run_gated(self, session: Session, command: Command, args: list[bytes]) -> Any:
+        if session.intercept is not None:
+            instead = session.intercept(command, args)
             if instead is not None:
                 return instead
         if self.nesting:
@@ -540,7 +542,7 @@ class Core:
 
     def default_user_is_open(self) -> bool:
         """Whether a new session is authenticated from the start."""
-        return not self.config.values["requirepass"]
+        return self.permissions.is_open()
 
     # -- expiry
 

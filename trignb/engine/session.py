@@ -152,13 +152,9 @@ class Session:
 
     def authenticate(self, user: bytes, password: bytes) -> None:
         """Become a user, or raise WRONGPASS."""
-        expected = self.core.config.values["requirepass"]
-        given = password.decode("utf-8", "surrogateescape")
-        if user != b"default" or (expected and given != expected):
-            raise ResponseError(
-                "WRONGPASS invalid username-password pair or user is disabled."
-            )
-        self.user = "default"
+        name = user.decode("utf-8", "surrogateescape")
+        self.core.permissions.authenticate(self, name, password)
+        self.user = name
         self.authenticated = True
         self.rearm()
 
@@ -166,15 +162,15 @@ class Session:
 
     def set_resp(self, resp: int) -> None:
         """Speak RESP2 or RESP3 from now on."""
+        self.resp = resp
+        self.null_array: NullArray | None = None if resp == 3 else NULL_ARRAY
+        self.rearm()
+
     def reply_ended(self) -> None:
         """Note that a reply was left out: CLIENT REPLY SKIP is over."""
         if self.reply_mode == "skip":
             self.reply_mode = "on"
             self.rearm()
-
-        self.resp = resp
-        self.null_array: NullArray | None = None if resp == 3 else NULL_ARRAY
-        self.rearm()
 
     def push(self, message: list[Any]) -> None:
         """Hand a push message to the client."""
@@ -206,6 +202,7 @@ class Session:
             or self.reply_mode != "on"
             or self.tracking is not None
             or self.core.gates
+            or self.core.permission is not None
             or self.core.observed
         )
         self.intercept = self._gate if unusual else None
@@ -221,6 +218,13 @@ class Session:
         """Return None to let the command through, or the reply that stands for it."""
         if not self.authenticated and not command.flags & spec.NO_AUTH:
             raise self.refuse(command, "NOAUTH Authentication required.")
+        if self.core.permission is not None:
+            try:
+                self.core.permission(self, command, args)
+            except ResponseError:
+                command.rejected += 1
+                self.fail_transaction()
+                raise
         for gate in self.core.gates:
             gate(self, command, args)
         if self.is_resp2_subscriber and command.name not in _WHILE_SUBSCRIBED:
@@ -245,14 +249,14 @@ class Session:
         """
         if command is not None:
             command.rejected += 1
-        self.fail_transaction()
-        error = ResponseError(text)
-        self.core.errors[error.code] += 1
-        return error
             if command.name == "exec":
                 self.discard_transaction()
                 reason = text.removeprefix("ERR ")
                 text = f"EXECABORT Transaction discarded because of: {reason}"
+        self.fail_transaction()
+        error = ResponseError(text)
+        self.core.errors[error.code] += 1
+        return error
 
     # -- transactions
 

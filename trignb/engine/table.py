@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trignb.engine.commands import (
+    acl,
     bitmaps,
     clients,
     connection,
     debugging,
     expiration,
+    geo,
     hashes,
     hyperloglog,
     introspection,
@@ -52,6 +54,7 @@ FAMILIES = (
     lists.family,
     sets.family,
     sorted_sets.family,
+    geo.family,
     streams.family,
     stream_reads.family,
     stream_groups.family,
@@ -66,6 +69,7 @@ FAMILIES = (
     connection.family,
     clients.family,
     server.family,
+    acl.family,
     debugging.family,
     introspection.family,
 )

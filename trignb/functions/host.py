@@ -149,8 +149,8 @@ class LibraryHost:
                     f"ERR Write command '{command.name}' was called while write is "
                     "not allowed."
                 )
-        for gate in core.gates:
-            gate(section.session, command, argv)
+        if core.permission is not None:
+            core.permission(section.session, command, argv)
         return command
 
     def execute_recorded(self, section: LibrarySection, argv: list[bytes]) -> Reply:

@@ -29,7 +29,7 @@ def auth(s: Session, args: Args) -> Status:
     if len(args) > 3:
         raise syntax_error()
     if len(args) == 2:
-        if not s.core.config.values["requirepass"]:
+        if s.core.permissions.users["default"].nopass:
             raise ResponseError(
                 "ERR AUTH <password> called without any password configured for the "
                 "default user. Are you sure your configuration is correct?"

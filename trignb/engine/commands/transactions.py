@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trignb.engine.acl import Denial
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 from trignb.reply import OK, Reply, Status
 
 if TYPE_CHECKING:
     from trignb.engine.session import Session
+    from trignb.engine.spec import Command
 
 family = CommandFamily("transactions")
 command = family.command
@@ -45,6 +47,8 @@ def exec_(s: Session, args: Args) -> Reply:
     try:
         for cmd, argv in queue:
             try:
+                if core.permission is not None:
+                    _check_again(s, cmd, argv)
                 replies.append(core.call(s, cmd, argv))
             except ResponseError as error:
                 # Kept as a value: without its traceback, which would hold every frame alive.
@@ -53,6 +57,26 @@ def exec_(s: Session, args: Args) -> Reply:
         # What the commands did is propagated command by command, never the EXEC itself.
         core.propagate_as()
     return replies
+
+
+_NO_LONGER = {
+    "command": "no permission to execute the command or subcommand",
+    "key": "no permission to touch the specified keys",
+    "channel": "no permission to access one of the channels used as arguments to the "
+    "command",
+}
+
+
+def _check_again(s: Session, cmd: Command, argv: Args) -> None:
+    """Refuse what the user may no longer do since it was queued."""
+    try:
+        s.core.permissions.deny(s.user, cmd, argv)
+    except Denial as denial:
+        raise ResponseError(
+            "NOPERM ACLs rules changed between the moment the transaction was accumulated "
+            "and the EXEC call. This command is no longer allowed for the following "
+            f"reason: {_NO_LONGER[denial.reason]}"
+        ) from None
 
 
 @command("DISCARD")

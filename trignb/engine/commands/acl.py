@@ -1,0 +1,251 @@
+"""ACL: users, rules, and what was refused."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trignb.engine.acl import (
+    CATEGORIES,
+    AclError,
+    Denial,
+    Selector,
+    User,
+    category_commands,
+    merge_selectors,
+)
+from trignb.engine.args import to_int, wrong_arity
+from trignb.engine.help import help_lines
+from trignb.engine.permissions import denial_text, describe_entry
+from trignb.engine.spec import CommandFamily
+from trignb.errors import ResponseError
+from trignb.reply import OK, Reply, SetReply, Status
+
+if TYPE_CHECKING:
+    from trignb.engine.session import Session
+
+family = CommandFamily("server")
+command = family.command
+
+Args = list[bytes]
+
+_NO_FILE = (
+    "ERR This Redis instance is not configured to use an ACL file. You may want to "
+    "specify users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming "
+    "you have a Redis configuration file set) in order to store users in the Redis "
+    "configuration."
+)
+
+
+@command("ACL SETUSER")
+def acl_setuser(s: Session, args: Args) -> Status:
+    """Creates a user or changes what it may do."""
+    name, *rules = map(_text, args[2:])
+    if " " in name or "\0" in name:
+        raise ResponseError("ERR Usernames can't contain spaces or null characters")
+    try:
+        s.core.permissions.set_user(name, rules)
+    except AclError as error:
+        raise ResponseError(f"ERR {error}") from None
+    return OK
+
+
+@command("ACL GETUSER")
+def acl_getuser(s: Session, args: Args) -> Reply:
+    """Describes a user."""
+    user = s.core.permissions.users.get(_text(args[2]))
+    if user is None:
+        return s.null_array
+    return {
+        b"flags": SetReply([Status(flag) for flag in user.flags()]),
+        b"passwords": [digest.encode() for digest in user.passwords],
+        **_describe(user.root),
+        b"selectors": [_describe(selector) for selector in user.selectors],
+    }
+
+
+def _describe(selector: Selector) -> dict[bytes, bytes]:
+    return {
+        b"commands": _bytes(selector.describe_commands()),
+        b"keys": _bytes(selector.describe_keys()),
+        b"channels": _bytes(selector.describe_channels()),
+    }
+
+
+@command("ACL DELUSER")
+def acl_deluser(s: Session, args: Args) -> int:
+    """Deletes users and closes their connections."""
+    names = [_text(name) for name in args[2:]]
+    if "default" in names:
+        raise ResponseError("ERR The 'default' user cannot be removed")
+    return sum(s.core.permissions.delete_user(name) for name in names)
+
+
+@command("ACL LIST")
+def acl_list(s: Session, args: Args) -> list[bytes]:
+    """Lists the users with their rules."""
+    users = s.core.permissions.users
+    return [_bytes(users[name].describe()) for name in sorted(users)]
+
+
+@command("ACL USERS")
+def acl_users(s: Session, args: Args) -> list[bytes]:
+    """Lists the names of the users."""
+    return [_bytes(name) for name in sorted(s.core.permissions.users)]
+
+
+@command("ACL WHOAMI")
+def acl_whoami(s: Session, args: Args) -> bytes:
+    """Returns the user of this connection."""
+    return _bytes(s.user)
+
+
+@command("ACL CAT")
+def acl_cat(s: Session, args: Args) -> list[bytes]:
+    """Lists the categories, or the commands of one."""
+    if len(args) > 3:
+        raise wrong_arity("acl|cat")
+    if len(args) == 2:
+        return [category.encode() for category in CATEGORIES]
+    category = _text(args[2]).lower()
+    if category not in CATEGORIES:
+        raise ResponseError(f"ERR Unknown category '{_text(args[2])}'")
+    return [name.encode() for name in sorted(category_commands(category))]
+
+
+@command("ACL DRYRUN")
+def acl_dryrun(s: Session, args: Args) -> Reply:
+    """Tells whether a user might run a command, without running it."""
+    name, argv = _text(args[2]), args[3:]
+    if name not in s.core.permissions.users:
+        raise ResponseError(f"ERR User '{name}' not found")
+    if s.core.table.find(argv[0]) is None:
+        raise ResponseError(f"ERR Command '{_text(argv[0])}' not found")
+    wanted = s.core.resolve(s, argv)
+    try:
+        s.core.permissions.deny(name, wanted, argv)
+    except Denial as denial:
+        return _bytes(denial_text(name, wanted, denial))
+    return OK
+
+
+@command("ACL GENPASS")
+def acl_genpass(s: Session, args: Args) -> bytes:
+    """Returns a random password."""
+    if len(args) > 3:
+        raise wrong_arity("acl|genpass")
+    bits = to_int(args[2]) if len(args) == 3 else 256
+    if not 0 < bits <= 4096:
+        raise ResponseError(
+            "ERR ACL GENPASS argument must be the number of bits for the output "
+            "password, a positive number up to 4096"
+        )
+    digits = (bits + 3) // 4
+    return secrets.token_hex(digits)[:digits].encode()
+
+
+@command("ACL LOG")
+def acl_log(s: Session, args: Args) -> Reply:
+    """Returns what was refused lately, or forgets it."""
+    if len(args) > 3:
+        raise wrong_arity("acl|log")
+    log = s.core.permissions.log
+    if len(args) == 3 and args[2].upper() == b"RESET":
+        log.clear()
+        return OK
+    number = to_int(args[2]) if len(args) == 3 else 10
+    now = s.core.now_ns()
+    entries = [describe_entry(entry, now) for entry in list(log)[: max(number, 0)]]
+    if s.resp == 3:
+        for entry in entries:
+            entry[b"age-seconds"] = float(entry[b"age-seconds"])
+    return entries
+
+
+@command("ACL SAVE")
+def acl_save(s: Session, args: Args) -> Status:
+    """Writes the users to the ACL file."""
+    path = _file(s)
+    users = s.core.permissions.users
+    lines = "".join(users[name].describe() + "\n" for name in sorted(users))
+    draft = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    try:
+        draft.write_text(lines, "utf-8", "surrogateescape")
+        draft.replace(path)
+    except OSError:
+        raise ResponseError(
+            "ERR There was an error trying to save the ACLs. Please check the server "
+            "logs for more information"
+        ) from None
+    return OK
+
+
+@command("ACL LOAD")
+def acl_load(s: Session, args: Args) -> Status:
+    """Takes the users from the ACL file, all or none."""
+    path = _file(s)
+    try:
+        lines = path.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError as error:
+        raise ResponseError(
+            f"ERR Error loading ACLs, opening file '{path}': {error.strerror}"
+        ) from None
+    s.core.permissions.replace_users(_read_users(path, lines))
+    return OK
+
+
+def _file(s: Session) -> Path:
+    name = s.core.config.values["aclfile"]
+    if not name:
+        raise ResponseError(_NO_FILE)
+    return Path(name)
+
+
+def _read_users(path: Path, lines: list[str]) -> dict[str, User]:
+    users: dict[str, User] = {}
+    errors = []
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            user = _read_user(words)
+            if user.name in users:
+                raise AclError(f"Duplicate user '{user.name}' found")
+            users[user.name] = user
+        except AclError as error:
+            errors.append(f"{path}:{number}: {error}. ")
+    if errors:
+        raise ResponseError(
+            f"ERR {''.join(errors)}WARNING: ACL errors detected, no change to the "
+            "previously active ACL rules was performed"
+        )
+    return users
+
+
+def _read_user(words: list[str]) -> User:
+    if words[0] != "user" or len(words) < 2:
+        raise AclError("line should start with the keyword 'user' followed by the name")
+    user = User(words[1])
+    for rule in merge_selectors(words[2:]):
+        try:
+            user.apply(rule)
+        except AclError as error:
+            raise AclError(f"{error}, modifier '{rule}'") from None
+    return user
+
+
+@command("ACL HELP")
+def acl_help(s: Session, args: Args) -> list[Status]:
+    """Prints this help."""
+    return help_lines(s, b"ACL")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

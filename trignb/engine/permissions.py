@@ -1,0 +1,275 @@
+"""All users of an engine, the check before each command, and the log of what was refused.
+
+`Permissions.check` becomes ``core.permission`` while some user is restricted; before that nobody asks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from trignb.engine import spec
+from trignb.engine.acl import (
+    Access,
+    AclError,
+    Denial,
+    User,
+    merge_selectors,
+    open_user,
+)
+from trignb.engine.keyspecs import key_refs
+from trignb.errors import ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from trignb.engine.core import Core
+    from trignb.engine.session import Session
+    from trignb.engine.spec import Command
+
+__all__ = ["LogEntry", "Permissions", "access_of", "denial_text"]
+
+# Refusals alike within this time are one entry.
+_SAME_ENTRY_NS: Final = 60_000_000_000
+
+_WRITES: Final = frozenset({"insert", "update", "delete"})
+
+# Commands whose arguments are channels: which ones, and whether they are patterns.
+_CHANNELS: Final = {
+    "publish": (slice(1, 2), False),
+    "spublish": (slice(1, 2), False),
+    "subscribe": (slice(1, None), False),
+    "ssubscribe": (slice(1, None), False),
+    "psubscribe": (slice(1, None), True),
+}
+
+
+@dataclass(slots=True)
+class LogEntry:
+    """One line of ACL LOG."""
+
+    number: int
+    count: int
+    reason: str
+    context: str
+    subject: bytes
+    username: str
+    created_ns: int
+    updated_ns: int
+    client: bytes
+
+
+class Permissions:
+    """Users by name; ``default`` always exists."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.users: dict[str, User] = {"default": open_user("default")}
+        self.log: deque[LogEntry] = deque()
+        self._numbers = count()
+        # A deleted user's libraries and background work go on asking.
+        self._somebody_left = False
+        # Told whether anybody is restricted, whenever users change.
+        self.watchers: list[Callable[[bool], None]] = []
+        core.config.on_change("requirepass", self._set_password)
+
+    def _set_password(self, password: str) -> None:
+        """Follow ``requirepass``: it is the default user's only password."""
+        user = self.users["default"]
+        if password:
+            user.apply("resetpass")
+            user.apply(">" + password)
+        else:
+            user.apply("nopass")
+
+    # -- users
+
+    def set_user(self, name: str, rules: Iterable[str]) -> None:
+        """Create or change a user, all rules or none; raises AclError."""
+        user = self.users.get(name)
+        draft = User(name) if user is None else user.copy()
+        if (
+            user is None
+            and self.core.config.values["acl-pubsub-default"] == "allchannels"
+        ):
+            draft.apply("allchannels")
+        for rule in merge_selectors(rules):
+            try:
+                draft.apply(rule)
+            except AclError as error:
+                raise AclError(
+                    f"Error in ACL SETUSER modifier '{rule}': {error}"
+                ) from None
+        if user is None:
+            self.users[name] = draft
+        else:
+            user.take(draft)
+        self.changed()
+
+    def delete_user(self, name: str) -> bool:
+        """Delete a user and close its clients; tell whether there was one."""
+        if self.users.pop(name, None) is None:
+            return False
+        self._somebody_left = True
+        for session in list(self.core.sessions.values()):
+            if session.user == name:
+                session.close()
+        self.changed()
+        return True
+
+    def replace_users(self, users: dict[str, User]) -> None:
+        """Take all users from elsewhere (ACL LOAD); a missing default stays open."""
+        users.setdefault("default", open_user("default"))
+        gone = self.users.keys() - users.keys()
+        self.users = users
+        self._somebody_left = self._somebody_left or bool(gone)
+        for session in list(self.core.sessions.values()):
+            if session.user in gone:
+                session.close()
+        self.changed()
+
+    def changed(self) -> None:
+        """Have the check made from now on only if somebody is restricted."""
+        restricted = self._somebody_left or not all(
+            user.unrestricted for user in self.users.values()
+        )
+        self.core.permission = self.check if restricted else None
+        self.core.rearm_sessions()
+        for watcher in self.watchers:
+            watcher(restricted)
+
+    def is_open(self) -> bool:
+        """Whether a new client is the default user without being asked."""
+        user = self.users["default"]
+        return user.enabled and user.nopass
+
+    def authenticate(self, session: Session, name: str, password: bytes) -> None:
+        """Make a session a user's, or raise WRONGPASS."""
+        user = self.users.get(name)
+        if user is None or not user.accepts(password):
+            self.note(session, "auth", b"AUTH", name)
+            raise ResponseError(
+                "WRONGPASS invalid username-password pair or user is disabled."
+            )
+
+    # -- checking
+
+    def check(self, session: Session, command: Command, args: list[bytes]) -> None:
+        """Raise NOPERM unless the session's user may run this call."""
+        try:
+            self.deny(session.user, command, args)
+        except Denial as denial:
+            subject = (
+                command.name.encode() if denial.reason == "command" else denial.object
+            )
+            self.note(session, denial.reason, subject, session.user)
+            raise ResponseError(_noperm(session.user, command, denial)) from None
+
+    def deny(self, name: str, command: Command, args: list[bytes]) -> None:
+        """Raise Denial unless a user may run this call."""
+        user = self.users.get(name)
+        if user is None:
+            raise ResponseError("User does not exists or disabled")
+        if user.unrestricted or command.flags & spec.NO_AUTH:
+            return
+        user.check(command.name, args, access_of(command, args))
+
+    def user_exists(self, name: str) -> bool:
+        """Whether a user is there and enabled."""
+        user = self.users.get(name)
+        return user is not None and user.enabled
+
+    def key_denial(self, name: str, key: bytes) -> str | None:
+        """Return why a user may not use a key in every way, None when it may."""
+        if not self.user_exists(name):
+            return "User does not exists or disabled"
+        user = self.users[name]
+        selectors = (user.root, *user.selectors)
+        if any(s.all_keys or s.allows_key(key, True, True) for s in selectors):
+            return None
+        return "User does not have permissions on key"
+
+    # -- the log
+
+    def note(self, session: Session, reason: str, subject: bytes, user: str) -> None:
+        """Note a refusal, or count it where the last minute had the same one."""
+        core = self.core
+        now = core.clock.read()
+        context = _context(core, session)
+        for entry in self.log:
+            if (entry.reason, entry.context, entry.subject, entry.username) == (
+                reason,
+                context,
+                subject,
+                user,
+            ) and now - entry.updated_ns < _SAME_ENTRY_NS:
+                entry.count += 1
+                entry.updated_ns = now
+                self.log.remove(entry)
+                self.log.appendleft(entry)
+                return
+        client = _describe_client(core, session)
+        number = next(self._numbers)
+        self.log.appendleft(
+            LogEntry(number, 1, reason, context, subject, user, now, now, client)
+        )
+        while len(self.log) > core.config.values["acllog-max-len"]:
+            self.log.pop()
+
+
+def _describe_client(core: Core, session: Session) -> bytes:
+    info = core.table.by_name["client info"].handler(session, [b"CLIENT", b"INFO"])
+    return bytes(info).rstrip(b"\n")
+
+
+def _context(core: Core, session: Session) -> str:
+    if core.frame.origin == "script":
+        return "lua"
+    if core.frame.origin in ("function", "trigger"):
+        return "module"
+    return "multi" if session.queue is not None else "toplevel"
+
+
+def access_of(command: Command, args: list[bytes]) -> Access:
+    """Return the keys and channels a call touches."""
+    access = Access()
+    for key, flags in key_refs(command, args):
+        access.keys.append((key, "access" in flags, not _WRITES.isdisjoint(flags)))
+    where = _CHANNELS.get(command.name)
+    if where is not None:
+        access.channels = [(channel, where[1]) for channel in args[where[0]]]
+    return access
+
+
+def _noperm(user: str, command: Command, denial: Denial) -> str:
+    if denial.reason == "command":
+        return (
+            f"NOPERM User {user} has no permissions to run the '{command.name}' command"
+        )
+    return f"NOPERM No permissions to access a {denial.reason}"
+
+
+def denial_text(user: str, command: Command, denial: Denial) -> str:
+    """Return what ACL DRYRUN answers to a call that is not allowed."""
+    if denial.reason == "command":
+        return f"User {user} has no permissions to run the '{command.name}' command"
+    shown = denial.object.decode("utf-8", "replace")
+    return f"User {user} has no permissions to access the '{shown}' {denial.reason}"
+
+
+def describe_entry(entry: LogEntry, now_ns: int) -> dict[bytes, Any]:
+    """Return an entry as ACL LOG shows it."""
+    return {
+        b"count": entry.count,
+        b"reason": entry.reason.encode(),
+        b"context": entry.context.encode(),
+        b"object": entry.subject,
+        b"username": entry.username.encode(),
+        b"age-seconds": b"%.3f" % ((now_ns - entry.created_ns) / 1e9),
+        b"client-info": entry.client,
+        b"entry-id": entry.number,
+        b"timestamp-created": entry.created_ns // 1_000_000,
+        b"timestamp-last-updated": entry.updated_ns // 1_000_000,
+    }
