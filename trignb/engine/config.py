@@ -84,18 +84,17 @@ class Config:
         A name without wildcards is answered in the caller's spelling and finds hidden
         parameters too, as in Redis.
         """
-        found: dict[bytes, bytes] = {}
+        found: dict[str, bytes] = {}
         for pattern in patterns:
+            name = pattern.decode("utf-8", "replace").lower()
             if any(c in pattern for c in b"*?["):
                 matches = matcher(pattern, ignore_case=True)
                 for name, parameter in self.parameters.items():
                     if not parameter.hidden and matches(name.encode()):
-                        found[name.encode()] = self._encoded(name)
-            else:
-                name = pattern.decode("utf-8", "replace").lower()
-                if name in self.parameters:
-                    found[pattern] = self._encoded(name)
-        return found
+                        found.setdefault(name, name.encode())
+            elif name in self.parameters:
+                found.setdefault(name, pattern)
+        return {shown: self._encoded(name) for name, shown in found.items()}
 
     def _encoded(self, name: str) -> bytes:
         return self.text(name).encode("utf-8", "surrogateescape")

@@ -176,6 +176,13 @@ def _parse_hz(text: str, _: Any) -> int:
     return min(max(_within(_parse_integer(text), 0, INT_MAX), 1), 500)
 
 
+def _parse_backlog_size(text: str, _: Any) -> int:
+    value = parse_memory(text)
+    if value is None:
+        raise ResponseError("argument must be a memory value")
+    return max(_within(value, 1, INT64_MAX), 16 << 10)
+
+
 def _parse_octal(text: str, _: Any) -> int:
     if re.fullmatch(r"[0-7]+", text) is None:
         raise ResponseError("argument couldn't be parsed as an octal number")
@@ -568,7 +575,7 @@ PARAMETERS: Final = (
     choice("repl-diskless-load", "disabled", ("disabled", "on-empty-db", "swapdb")),
     integer("repl-ping-replica-period", 10, 1, INT_MAX, "repl-ping-slave-period"),
     integer("repl-timeout", 60, 1, INT_MAX),
-    memory("repl-backlog-size", MEGABYTE, 1),
+    Parameter("repl-backlog-size", MEGABYTE, _parse_backlog_size),
     integer("repl-backlog-ttl", 3600, 0, INT64_MAX),
     integer("min-replicas-to-write", 0, 0, INT_MAX, "min-slaves-to-write"),
     integer("min-replicas-max-lag", 10, 0, INT_MAX, "min-slaves-max-lag"),

@@ -220,7 +220,7 @@ def _kill_filters(s: Session, args: Args) -> tuple[list[Test], bool]:
             case b"LADDR":
                 tests.append(_has_local_address(value))
             case b"USER":
-                tests.append(_has_user(value))
+                tests.append(_has_user(s, value))
             case b"SKIPME" if value.lower() in (b"yes", b"no"):
                 skip_me = value.lower() == b"yes"
             case _:
@@ -243,9 +243,9 @@ def _has_local_address(value: bytes) -> Test:
     return lambda other: (other.local_address or "in-process:0").encode() == value
 
 
-def _has_user(value: bytes) -> Test:
+def _has_user(s: Session, value: bytes) -> Test:
     user = value.decode("utf-8", "surrogateescape")
-    if user != "default":
+    if user not in s.core.permissions.users:
         raise ResponseError(f"ERR No such user '{user}'")
     return lambda other: other.user == user
 
