@@ -268,7 +268,7 @@ def _internal_position(registry: Registry, args: Args) -> Reply:
     trigger = library.stream_triggers.get(trigger_name)
     if trigger is None:
         raise ResponseError(error_line(f"No such consumer '{trigger_name}'"))
-    trigger.position(args[3]).last_read = (_number(args[4]), _number(args[5]))
+    trigger.stream(args[3]).last_read = _number(args[4]) << 64 | _number(args[5])
     return OK
 
 

@@ -151,6 +151,8 @@ class LibraryHost:
                 )
         if core.permission is not None:
             core.permission(section.session, command, argv)
+        for gate in core.gates:
+            gate(section.session, command, argv)
         return command
 
     def execute_recorded(self, section: LibrarySection, argv: list[bytes]) -> Reply:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from trignb.datatypes.stream import format_id
 from trignb.errors import ResponseError
 from trignb.functions.failures import error_line
 from trignb.reply import format_double
@@ -153,12 +154,12 @@ def _stream(position: StreamPosition, trigger: StreamTrigger) -> dict[bytes, Any
     return {
         b"id_to_read_from": None
         if position.last_read is None
-        else b"%d-%d" % position.last_read,
+        else format_id(position.last_read),
         b"last_error": None if failure is None else _text(failure.text(verbosity)),
         b"last_lag": position.last_lag,
         b"last_processed_time": position.last_processed_time,
         b"name": position.name,
-        b"pending_ids": [b"%d-%d" % pending for pending in position.pending],
+        b"pending_ids": [format_id(pending) for pending in position.pending],
         b"total_lag": position.total_lag,
         b"total_processed_time": position.total_processed_time,
         b"total_record_processed": position.total_record_processed,

@@ -24,7 +24,7 @@ from trignb.functions.library import (
 )
 from trignb.functions.listing import ListRequest, describe
 from trignb.functions.prologue import check_api_version, parse_prologue
-from trignb.functions.streams import StreamTrigger, check_same_prefix
+from trignb.functions.streams import Streams, StreamTrigger, check_same_prefix
 from trignb.functions.triggers import KeyspaceTrigger, Triggers, TriggerStatistics
 from trignb.js.runtime import (
     CLUSTER_FUNCTION,
@@ -70,8 +70,8 @@ class Registry:
     ----------
     libraries : dict
         `Library` by name, in the order of their first load.
-    triggers : Triggers
-        The keyspace triggers of all of them, in firing order.
+    triggers, streams : Triggers, Streams
+        The keyspace and the stream triggers of all of them, in firing order.
     errors : deque of ErrorRecord
         The last errors of JavaScript, oldest first.
     in_library : bool
@@ -106,6 +106,7 @@ class Registry:
         self._retired: list[LibraryHost] = []
         self._session: Session | None = None
         self.triggers = Triggers(self)
+        self.streams = Streams(self)
         config.add_parameters(core.config)
         self._follow_config()
         core.add_family(commands.make_family(self))
@@ -171,7 +172,9 @@ class Registry:
                 return True
         return False
 
-    def refusal(self, trigger: KeyspaceTrigger, key: bytes) -> ResponseError | None:
+    def refusal(
+        self, trigger: KeyspaceTrigger | StreamTrigger, key: bytes
+    ) -> ResponseError | None:
         """Return why a trigger may not run for a key."""
         if self.access is not None:
             denial = self.access.key_denial(trigger.owner.user, key)
@@ -325,7 +328,10 @@ class Registry:
                     error_line(f"Failed loading library: {error}.")
                 ) from None
             library.stream_triggers[name] = StreamTrigger(
-                library, registration, {} if reader is None else reader.streams
+                library,
+                registration,
+                next(self._positions) if reader is None else reader.position,
+                {} if reader is None else reader.streams,
             )
 
     def _publish(self, library: Library, old: Library | None) -> None:
@@ -334,6 +340,11 @@ class Registry:
             old.triggers.values() if old is not None else (),
             library.triggers.values(),
         )
+        known = old.stream_triggers if old is not None else {}
+        self.streams.replace(known.values(), library.stream_triggers.values())
+        if library.stream_triggers.keys() - known.keys():
+            # A new one starts with what is already there.
+            self.streams.wake_all()
         if old is not None:
             self._retire(old)
         if self.core.notifications.records.maxlen:
@@ -378,6 +389,7 @@ class Registry:
         if library is None:
             raise ResponseError("library does not exists")
         self.triggers.replace(library.triggers.values(), ())
+        self.streams.replace(library.stream_triggers.values(), ())
         self._retire(library)
         return OK
 
@@ -407,6 +419,7 @@ class Registry:
             hosts = [library.host for library in self.libraries.values()]
             hosts += self._retired
             self.triggers.replace(list(self.triggers), ())
+            self.streams.replace(list(self.streams), ())
             self.libraries.clear()
             self._retired = []
             for host in hosts:
