@@ -61,7 +61,26 @@ def has_keys(command: Command) -> bool:
 
 def keys_of(command: Command, args: Args) -> list[bytes]:
     """Return the keys among a command's arguments, in their order."""
+    plain = _plain_range(command.facts.key_specs)
+    if plain is not None:
+        first, last, step = plain
+        return args[first : last + 1 if last >= 0 else len(args) + last + 1 : step]
     return [key for key, _ in key_refs(command, args)]
+
+
+@cache
+def _plain_range(notation: str) -> tuple[int, int, int] | None:
+    """Return first, last (from the end when negative) and step where that says it all."""
+    specs = key_specs(notation)
+    if not notation:
+        return (1, 0, 1)
+    spec = specs[0]
+    if len(specs) > 1 or spec.begin != "index" or spec.find != "range":
+        return None
+    if spec.find_args["limit"] or "not_key" in spec.flags or "incomplete" in spec.flags:
+        return None
+    first, last = spec.begin_args["index"], spec.find_args["lastkey"]
+    return first, last if last < 0 else first + last, spec.find_args["keystep"]
 
 
 def key_refs(command: Command, args: Args) -> list[KeyRef]:
@@ -83,6 +102,9 @@ def _by_specs(specs: tuple[KeySpec, ...], args: Args) -> list[KeyRef] | None:
     found: list[KeyRef] = []
     for spec in specs:
         if "not_key" in spec.flags:
+            continue
+        if spec.begin == "keyword" and _begin(spec, args) is None:
+            # An option that was not given.
             continue
         positions = _positions(spec, args)
         if not positions or positions[-1] >= len(args) or "incomplete" in spec.flags:
@@ -149,18 +171,6 @@ def _sort_ro(args: Args) -> list[KeyRef]:
     return [KeyRef(args[1], _READ)]
 
 
-def _georadius(args: Args) -> list[KeyRef]:
-    stored = None
-    i = 5
-    while i < len(args):
-        if args[i].upper() in (b"STORE", b"STOREDIST") and i + 1 < len(args):
-            stored = args[i + 1]
-            i += 1
-        i += 1
-    found = [KeyRef(args[1], _READ)]
-    return found if stored is None else [*found, KeyRef(stored, _OVERWRITE)]
-
-
 def _migrate(args: Args) -> list[KeyRef]:
     flags = ("RW", "access", "delete")
     keys = args[3:4]
@@ -168,8 +178,8 @@ def _migrate(args: Args) -> list[KeyRef]:
     while i < len(args):
         word = args[i].upper()
         if word == b"KEYS":
-            if not args[3]:
-                keys = args[i + 1 :]
+            # Both forms at once are a syntax error.
+            keys = [] if args[3] else args[i + 1 :]
             break
         i += {b"AUTH": 2, b"AUTH2": 3}.get(word, 1)
     return [KeyRef(key, flags) for key in keys]
@@ -196,8 +206,6 @@ def _bitfield(args: Args) -> list[KeyRef]:
 _BY_HAND: Final[Mapping[str, Callable[[Args], list[KeyRef]]]] = {
     "sort": _sort,
     "sort_ro": _sort_ro,
-    "georadius": _georadius,
-    "georadiusbymember": _georadius,
     "migrate": _migrate,
     "set": _set,
     "bitfield": _bitfield,
