@@ -445,3 +445,35 @@ def test_writers_of_other_threads_fire_too(engine, load) -> None:
         thread.join(30)
     assert engine.execute("GET", "n") == b"800"
     assert counters(trigger_of(engine, "t")) == (800, 800, 800, 0)
+
+
+def test_triggers_run_as_the_user_who_loaded_them(engine, load) -> None:
+    from functions.libraries import lib
+
+    engine.execute("ACL", "SETUSER", "ann", "on", ">pw", "+@all", "~a*")
+    ann = engine.session()
+    ann.execute("AUTH", "ann", "pw")
+    body = """redis.registerKeySpaceTrigger('t', '', (client, data) => {
+    client.call('incr', data.key == 'a2' ? 'other' : 'a_count');
+});
+redis.registerFunction('f', c => c.call('get', 'other'));"""
+    ann.execute("TFUNCTION", "LOAD", lib(body))
+    trigger = trigger_of(engine, "t")
+    engine.execute("SET", "a1", "v")
+    assert engine.execute("GET", "a_count") == b"1"
+    engine.execute("SET", "a2", "v")
+    assert trigger.last_error == "NOPERM No permissions to access a key"
+    engine.execute("SET", "k", "v")
+    assert trigger.last_error == (
+        "User 'ann' has no permissions on key 'k', User does not have permissions on key."
+    )
+    # Functions run as their caller.
+    assert engine.call("lib.f") is None
+    assert error_of(ann.execute, "TFCALL", "lib.f", 0) == (
+        "NOPERM No permissions to access a key"
+    )
+    engine.execute("ACL", "DELUSER", "ann")
+    engine.execute("SET", "a1", "v")
+    assert trigger.last_error == (
+        "User 'ann' has no permissions on key 'a1', User does not exists or disabled."
+    )
