@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trignb.engine.table import CommandTable
 
 ROWS = read_table()
-# What the harness itself understands, see `EngineRunner.execute`.
+# What the harness itself understands, see `EngineRunner.execute`; other DEBUG is not tried.
 HARNESS_COMMAND = ["debug", "set-active-expire"]
 
 
@@ -42,8 +42,8 @@ def command_table() -> CommandTable:
 def is_there(words: list[str]) -> bool:
     """Whether the engine has a command, or the subcommand that is meant."""
     name = words[0]
-    if words[:2] == HARNESS_COMMAND or name == UNKNOWN_EVERYWHERE:
-        return True
+    if name in (HARNESS_COMMAND[0], UNKNOWN_EVERYWHERE):
+        return words[:2] == HARNESS_COMMAND or name == UNKNOWN_EVERYWHERE
     command = command_table().find(name.encode())
     if command is None or command.subcommands is None:
         return command is not None
