@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from math import isinf
 from typing import Final
 
 from trignb.errors import ResponseError
@@ -55,7 +56,7 @@ def encode_args(args: Iterable[object]) -> list[bytes]:
             out.append(_encode_other(arg))
     if not out:
         raise TypeError("a command needs at least its name")
-    return out  # type: ignore[return-value]
+    return out
 
 
 def _encode_other(arg: object) -> bytes:
@@ -101,9 +102,23 @@ def to_float(
     """Return the double Redis reads: no blanks, hexadecimal and infinities allowed, no NaN."""
     if _FLOAT.fullmatch(text) is None:
         raise ResponseError(error)
-    if b"x" in text or b"X" in text:
-        return float.fromhex(text.decode())
-    return float(text)
+    try:
+        value = float.fromhex(text.decode()) if b"x" in text.lower() else float(text)
+    except OverflowError:
+        raise ResponseError(error) from None
+    if (value == 0 or isinf(value)) and not _means(text, value):
+        raise ResponseError(error)
+    return value
+
+
+def _means(text: bytes | bytearray, value: float) -> bool:
+    """Whether a text says zero or infinity, not a number too small or too large."""
+    number = text.lower().lstrip(b"+-")
+    if value:
+        return number.startswith(b"i")
+    is_hexadecimal = number.startswith(b"0x")
+    mantissa = number[2 * is_hexadecimal :].partition(b"p" if is_hexadecimal else b"e")
+    return not mantissa[0].strip(b"0.")
 
 
 def not_an_integer() -> ResponseError:

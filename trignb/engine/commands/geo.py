@@ -1,0 +1,436 @@
+"""Places on the globe, kept as sorted sets: GEOADD, distances, and searches around a centre."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from math import isfinite, trunc
+from typing import TYPE_CHECKING, Final
+
+from trignb.datatypes import SortedSet
+from trignb.datatypes.geo import (
+    MAX_LATITUDE,
+    MAX_LONGITUDE,
+    Box,
+    Circle,
+    Place,
+    Shape,
+    cells_to_search,
+    distance,
+    geohash_text,
+    place_of,
+    score_of,
+)
+from trignb.datatypes.partial_sort import first_sorted
+from trignb.engine.args import INT64_MIN, syntax_error, to_float, to_int
+from trignb.engine.commands.sorted_sets import zadd
+from trignb.engine.events import ZSET
+from trignb.engine.spec import CommandFamily
+from trignb.errors import ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trignb.engine.session import Session
+    from trignb.reply import Reply
+
+family = CommandFamily("geo")
+command = family.command
+
+Args = list[bytes]
+
+_UNITS: Final = {b"m": 1.0, b"km": 1000.0, b"ft": 0.3048, b"mi": 1609.34}
+_UNDECODABLE = "ERR could not decode requested zset member"
+
+
+# Places ----------------------------------------------------------------------------
+
+
+@command("GEOADD")
+def geoadd(s: Session, args: Args) -> Reply:
+    """Adds places, or moves places that are there."""
+    core = s.core
+    at, words = 2, set()
+    while at < len(args) and args[at].upper() in (b"NX", b"XX", b"CH"):
+        words.add(args[at].upper())
+        at += 1
+    if (len(args) - at) % 3 or {b"NX", b"XX"} <= words:
+        raise syntax_error()
+    sent = [b"zadd", *args[1:at]]
+    for i in range(at, len(args), 3):
+        sent += (b"%d" % score_of(_place(args[i : i + 2])), args[i + 2])
+    dirty = core.dirty
+    reply = zadd(s, sent)
+    if core.sinks and core.dirty != dirty:
+        core.propagate_as(sent)
+    return reply
+
+
+@command("GEOPOS")
+def geopos(s: Session, args: Args) -> list[Reply]:
+    """Returns longitude and latitude of members."""
+    scores = _scores(s, args)
+    return [
+        s.null_array if score is None else _position(s, place_of(score))
+        for score in scores
+    ]
+
+
+@command("GEOHASH")
+def geohash(s: Session, args: Args) -> list[bytes | None]:
+    """Returns the geohashes of members, as other programs read them."""
+    return [None if x is None else geohash_text(x) for x in _scores(s, args)]
+
+
+@command("GEODIST")
+def geodist(s: Session, args: Args) -> bytes | None:
+    """Returns how far two members are from each other."""
+    unit_m = _unit(args[4]) if len(args) == 5 else 1.0
+    if len(args) > 5:
+        raise syntax_error()
+    zset = s.db.read_type(args[1], SortedSet)
+    if zset is None or args[2] not in zset or args[3] not in zset:
+        return None
+    a, b = place_of(zset.scores[args[2]]), place_of(zset.scores[args[3]])
+    return _show_distance(distance(a, b) / unit_m)
+
+
+def _scores(s: Session, args: Args) -> list[float | None]:
+    zset = s.db.read_type(args[1], SortedSet)
+    scores = {} if zset is None else zset.scores
+    return [scores.get(member) for member in args[2:]]
+
+
+def _place(texts: Args) -> Place:
+    place = Place(to_float(texts[0]), to_float(texts[1]))
+    if abs(place.longitude) > MAX_LONGITUDE or abs(place.latitude) > MAX_LATITUDE:
+        raise ResponseError(
+            f"ERR invalid longitude,latitude pair {place[0]:f},{place[1]:f}"
+        )
+    return place
+
+
+def _unit(text: bytes) -> float:
+    unit_m = _UNITS.get(text.lower())
+    if unit_m is None:
+        raise ResponseError("ERR unsupported unit provided. please use M, KM, FT, MI")
+    return unit_m
+
+
+def _position(s: Session, place: Place) -> list[Reply]:
+    texts = [_show_degrees(degrees) for degrees in place]
+    return [float(text) for text in texts] if s.resp == 3 else [*texts]
+
+
+def _show_degrees(degrees: float) -> bytes:
+    text = (b"%.17f" % degrees).rstrip(b"0").rstrip(b".")
+    return b"0" if text == b"-0" else text
+
+
+def _show_distance(value: float) -> bytes:
+    # Four decimals, halves to the even one: what is rounded is the product, as in Redis.
+    scaled = value * 10_000
+    if not isfinite(scaled):
+        return b"%.4f" % value
+    whole, part = divmod(abs(round(scaled)), 10_000)
+    return b"%s%d.%04d" % (b"-" if scaled < 0 and (whole or part) else b"", whole, part)
+
+
+# Searches --------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Search:
+    """What the options of a search ask for."""
+
+    unit_m: float = 1.0
+    centre: Place | None = None
+    radius: float | None = None
+    box: tuple[float, float] | None = None
+    from_member: bool = False
+    from_place: bool = False
+    with_distance: bool = False
+    with_hash: bool = False
+    with_position: bool = False
+    count: int = 0
+    any_will_do: bool = False
+    order: bytes = b""
+    store: bytes | None = None
+    store_distance: bool = False
+
+    def shape(self) -> Shape:
+        """Return what to search; everything about it was given."""
+        assert self.centre is not None
+        if self.box is not None:
+            return Box(self.centre, *self.box, self.unit_m)
+        assert self.radius is not None
+        return Circle(self.centre, self.radius * self.unit_m)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A member within the shape."""
+
+    away_m: float
+    place: Place
+    score: float
+    member: bytes
+
+
+@command("GEORADIUS")
+def georadius(s: Session, args: Args) -> Reply:
+    """Finds members around a place; may store them."""
+    return _around_place(s, args, may_store=True)
+
+
+@command("GEORADIUS_RO")
+def georadius_ro(s: Session, args: Args) -> Reply:
+    """Finds members around a place, storing nothing."""
+    return _around_place(s, args, may_store=False)
+
+
+def _around_place(s: Session, args: Args, *, may_store: bool) -> Reply:
+    zset = s.db.read_type(args[1], SortedSet)
+    search = _Search(centre=_place(args[2:4]), from_place=True)
+    search.radius, search.unit_m = _radius(args[4:6])
+    _parse_options(search, zset, args[6:], may_store=may_store)
+    return _answer(s, zset, search)
+
+
+@command("GEORADIUSBYMEMBER")
+def georadiusbymember(s: Session, args: Args) -> Reply:
+    """Finds members around another one; may store them."""
+    return _around_member(s, args, may_store=True)
+
+
+@command("GEORADIUSBYMEMBER_RO")
+def georadiusbymember_ro(s: Session, args: Args) -> Reply:
+    """Finds members around another one, storing nothing."""
+    return _around_member(s, args, may_store=False)
+
+
+def _around_member(s: Session, args: Args, *, may_store: bool) -> Reply:
+    zset = s.db.read_type(args[1], SortedSet)
+    search = _Search(from_member=True)
+    # Of a key that is not there, not even the radius is looked at.
+    if zset is not None:
+        search.centre = _place_of_member(zset, args[2])
+        search.radius, search.unit_m = _radius(args[3:5])
+    _parse_options(search, zset, args[5:], may_store=may_store)
+    return _answer(s, zset, search)
+
+
+@command("GEOSEARCH")
+def geosearch(s: Session, args: Args) -> Reply:
+    """Finds members within a circle or a box."""
+    zset = s.db.read_type(args[1], SortedSet)
+    search = _Search()
+    _parse_options(search, zset, args[2:], name=args[0])
+    return _answer(s, zset, search)
+
+
+@command("GEOSEARCHSTORE")
+def geosearchstore(s: Session, args: Args) -> Reply:
+    """Stores the members within a circle or a box."""
+    zset = s.db.read_type(args[2], SortedSet)
+    search = _Search(store=args[1])
+    _parse_options(search, zset, args[3:], name=args[0])
+    return _answer(s, zset, search, b"geosearchstore")
+
+
+# -- options
+
+
+def _parse_options(
+    search: _Search,
+    zset: SortedSet | None,
+    words: Args,
+    *,
+    may_store: bool = False,
+    name: bytes = b"",
+) -> None:
+    """Read the options; `name` is GEOSEARCH or GEOSEARCHSTORE as it was spelled."""
+    at = 0
+    while at < len(words):
+        rest = words[at + 1 :]
+        used = _common_option(search, words[at].upper(), rest)
+        if used is None:
+            if name:
+                used = _search_option(search, zset, words[at].upper(), rest)
+            elif may_store:
+                used = _store_option(search, words[at].upper(), rest)
+        if used is None:
+            raise syntax_error()
+        at += 1 + used
+    _check_options(search, name)
+
+
+def _common_option(search: _Search, word: bytes, rest: Args) -> int | None:
+    """Take one option in; returns how many words follow it, None for another option."""
+    if word == b"WITHDIST":
+        search.with_distance = True
+    elif word == b"WITHHASH":
+        search.with_hash = True
+    elif word == b"WITHCOORD":
+        search.with_position = True
+    elif word == b"ANY":
+        search.any_will_do = True
+    elif word in (b"ASC", b"DESC"):
+        search.order = word
+    elif word == b"COUNT" and rest:
+        search.count = to_int(rest[0])
+        if search.count <= 0:
+            raise ResponseError("ERR COUNT must be > 0")
+        return 1
+    else:
+        return None
+    return 0
+
+
+def _store_option(search: _Search, word: bytes, rest: Args) -> int | None:
+    if word not in (b"STORE", b"STOREDIST") or not rest:
+        return None
+    search.store = rest[0]
+    search.store_distance = word == b"STOREDIST"
+    return 1
+
+
+def _search_option(
+    search: _Search, zset: SortedSet | None, word: bytes, rest: Args
+) -> int | None:
+    left = len(rest)
+    if word == b"FROMMEMBER" and left >= 1 and not search.from_place:
+        search.from_member = True
+        if zset is not None:
+            search.centre = _place_of_member(zset, rest[0])
+        return 1
+    if word == b"FROMLONLAT" and left >= 2 and not search.from_member:
+        search.from_place = True
+        search.centre = _place(rest[:2])
+        return 2
+    if word == b"BYRADIUS" and left >= 2 and search.box is None:
+        search.radius, search.unit_m = _radius(rest[:2])
+        return 2
+    if word == b"BYBOX" and left >= 3 and search.radius is None:
+        width = to_float(rest[0], "ERR need numeric width")
+        height = to_float(rest[1], "ERR need numeric height")
+        if width < 0 or height < 0:
+            raise ResponseError("ERR height or width cannot be negative")
+        search.box, search.unit_m = (width, height), _unit(rest[2])
+        return 3
+    if word == b"STOREDIST" and search.store is not None:
+        search.store_distance = True
+        return 0
+    return None
+
+
+def _place_of_member(zset: SortedSet, member: bytes) -> Place:
+    score = zset.scores.get(member)
+    if score is None:
+        raise ResponseError(_UNDECODABLE)
+    return place_of(score)
+
+
+def _radius(texts: Args) -> tuple[float, float]:
+    """Read a radius and its unit in metres."""
+    radius = to_float(texts[0], "ERR need numeric radius")
+    if radius < 0:
+        raise ResponseError("ERR radius cannot be negative")
+    return radius, _unit(texts[1])
+
+
+def _check_options(search: _Search, name: bytes) -> None:
+    has_details = search.with_distance or search.with_hash or search.with_position
+    if search.store is not None and has_details:
+        what = "GEOSEARCHSTORE" if name else "STORE option in GEORADIUS"
+        raise ResponseError(
+            f"ERR {what} is not compatible with WITHDIST, WITHHASH and WITHCOORD options"
+        )
+    given = name.decode("utf-8", "replace")
+    if name and not (search.from_member or search.from_place):
+        raise ResponseError(
+            f"ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {given}"
+        )
+    if name and search.radius is None and search.box is None:
+        raise ResponseError(
+            f"ERR exactly one of BYRADIUS and BYBOX can be specified for {given}"
+        )
+    if search.any_will_do and not search.count:
+        raise ResponseError("ERR the ANY argument requires COUNT argument")
+
+
+# -- results
+
+
+def _answer(
+    s: Session,
+    zset: SortedSet | None,
+    search: _Search,
+    event: bytes = b"georadiusstore",
+) -> Reply:
+    """Search, then store what was found or return it."""
+    found = [] if zset is None else _find(zset, search)
+    if search.store is not None:
+        return _store(s, search, found, event)
+    if not (search.with_distance or search.with_hash or search.with_position):
+        return [item.member for item in found]
+    return [_describe(s, search, item) for item in found]
+
+
+def _find(zset: SortedSet, search: _Search) -> list[_Found]:
+    if search.any_will_do:
+        found = list(islice(_within(zset, search.shape()), search.count))
+    else:
+        found = list(_within(zset, search.shape()))
+    count = search.count or len(found)
+    if search.order == b"DESC":
+        return first_sorted(found, lambda item: -item.away_m, count)
+    # Without ANY a count means the nearest ones.
+    if search.order or (search.count and not search.any_will_do):
+        return first_sorted(found, lambda item: item.away_m, count)
+    return found
+
+
+def _within(zset: SortedSet, shape: Shape) -> Iterator[_Found]:
+    """Go through the members within a shape, cell by cell."""
+    for cell in cells_to_search(shape):
+        low, high = cell.scores()
+        # A tuple of the score alone sorts before every entry of that score.
+        for score, member in zset.entries.irange((low,), (high,)):
+            place = place_of(score)
+            away_m = shape.distance_of(place)
+            if away_m is not None:
+                yield _Found(away_m, place, score, member)
+
+
+def _describe(s: Session, search: _Search, item: _Found) -> list[Reply]:
+    described: list[Reply] = [item.member]
+    if search.with_distance:
+        described.append(_show_distance(item.away_m / search.unit_m))
+    if search.with_hash:
+        described.append(_as_int64(item.score))
+    if search.with_position:
+        described.append(_position(s, item.place))
+    return described
+
+
+def _as_int64(score: float) -> int:
+    return trunc(score) if -(2.0**63) <= score < 2.0**63 else INT64_MIN
+
+
+def _store(s: Session, search: _Search, found: list[_Found], event: bytes) -> int:
+    db, target = s.db, search.store
+    assert target is not None
+    if not found:
+        db.delete(target)
+        return 0
+    zset = SortedSet(
+        (item.member, item.away_m / search.unit_m)
+        if search.store_distance
+        else (item.member, item.score)
+        for item in found
+    )
+    zset.choose_encoding(s.core.limits.zset_entries, s.core.limits.zset_value)
+    db.assign(target, zset)
+    db.changed(ZSET, event, target, len(found))
+    return len(found)
