@@ -204,6 +204,8 @@ class ScriptRuntime:
             )
         if self.core.permission is not None:
             self.core.permission(run.session, command, argv)
+        for gate in self.core.gates:
+            gate(run.session, command, argv)
 
     def _error(self, text: str) -> Any:
         return error_table(ResponseError(text), self.table)

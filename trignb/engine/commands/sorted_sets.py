@@ -53,14 +53,24 @@ class _AddOptions:
 
 
 _PLAIN = _AddOptions()
-_INCR = _AddOptions(incr=True)
 _ADD_WORDS = frozenset({b"nx", b"xx", b"gt", b"lt", b"ch", b"incr"})
 
 
 @command("ZADD")
 def zadd(s: Session, args: Args) -> Reply:
     """Adds members with scores, or changes the scores of members."""
-    at, words = 2, set()
+    return _zadd(s, args, set())
+
+
+@command("ZINCRBY")
+def zincrby(s: Session, args: Args) -> Reply:
+    """Adds to the score of a member."""
+    # Redis reads ZADD's options here too, though there is no room for any.
+    return _zadd(s, args, {"incr"})
+
+
+def _zadd(s: Session, args: Args, words: set[str]) -> Reply:
+    at = 2
     while at < len(args) and args[at].lower() in _ADD_WORDS:
         words.add(args[at].lower().decode())
         at += 1
@@ -77,12 +87,6 @@ def zadd(s: Session, args: Args) -> Reply:
     if options.incr and len(rest) > 2:
         raise ResponseError("ERR INCR option supports a single increment-element pair")
     return _add(s, args[1], rest, options)
-
-
-@command("ZINCRBY")
-def zincrby(s: Session, args: Args) -> Reply:
-    """Adds to the score of a member."""
-    return _add(s, args[1], args[2:], _INCR)
 
 
 def _add(s: Session, key: bytes, given: Args, options: _AddOptions) -> Reply:
@@ -560,9 +564,9 @@ def _wait(
 @command("ZRANDMEMBER")
 def zrandmember(s: Session, args: Args) -> Reply:
     """Returns members at random, leaving them where they are."""
+    count = to_int(args[2]) if len(args) > 2 else None
     if len(args) > 4 or (len(args) == 4 and args[3].upper() != b"WITHSCORES"):
         raise syntax_error()
-    count = to_int(args[2]) if len(args) > 2 else None
     with_scores = len(args) == 4
     if count == INT64_MIN:
         raise ResponseError(
