@@ -150,10 +150,15 @@ class Blocking:
             timeout_s,
             kind,
         )
-        for place in waiter.places:
-            self.queues.setdefault(place, {})[waiter] = None
-        self.sessions[session.id] = waiter
-        raise Blocked(waiter)
+        blocked = Blocked(waiter)
+        try:
+            for place in waiter.places:
+                self.queues.setdefault(place, {})[waiter] = None
+            self.sessions[session.id] = waiter
+        except BaseException:
+            self.forget(waiter)
+            raise
+        raise blocked
 
     # -- from the keyspace
 

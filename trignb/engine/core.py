@@ -406,7 +406,9 @@ class Core:
 
     def propagate_as(self, *commands: list[bytes]) -> None:
         """Propagate these instead of the command at work; none means nothing."""
-        self.rewritten = list(commands)
+        # Without sinks nobody would take the note away again.
+        if self.sinks:
+            self.rewritten = list(commands)
 
     def add_effect(self, db: int, args: list[bytes]) -> None:
         """Propagate one more command before the one at work."""

@@ -58,6 +58,7 @@ def make_run(core: Core) -> Callable[[Session, list[bytes]], Any]:
                 if session.intercept is not None:
                     reply = core.run_unusual(session, command, args)
                 else:
+                    session.last_command = command
                     core.nesting = 1
                     core.unit_ns = 0
                     core.argv = args
@@ -74,11 +75,14 @@ def make_run(core: Core) -> Callable[[Session, list[bytes]], Any]:
             state = [depth]
             try:
                 _abandon(core, state, command, error)
+                if isinstance(error, Blocked):
+                    return core.blocking.wait(error.waiter)
             except BaseException as again:
                 _abandon_at_last(core, state, again)
+                if isinstance(error, Blocked):
+                    with core.lock:
+                        core.blocking.forget(error.waiter)
                 raise
-            if isinstance(error, Blocked):
-                return core.blocking.wait(error.waiter)
             raise
         if core.waiters:
             core.give_way()
@@ -152,11 +156,14 @@ def make_execute(
             state = [depth]
             try:
                 _abandon(core, state, command, error)
+                if isinstance(error, Blocked):
+                    return core.blocking.wait(error.waiter)
             except BaseException as again:
                 _abandon_at_last(core, state, again)
+                if isinstance(error, Blocked):
+                    with core.lock:
+                        core.blocking.forget(error.waiter)
                 raise
-            if isinstance(error, Blocked):
-                return core.blocking.wait(error.waiter)
             if isinstance(error, SessionClosed) and session.closed:
                 # As a client library does: this thread connects anew.
                 holder.session = new_session()
