@@ -565,14 +565,14 @@ def _wait(
 def zrandmember(s: Session, args: Args) -> Reply:
     """Returns members at random, leaving them where they are."""
     count = to_int(args[2]) if len(args) > 2 else None
-    if len(args) > 4 or (len(args) == 4 and args[3].upper() != b"WITHSCORES"):
-        raise syntax_error()
-    with_scores = len(args) == 4
     if count == INT64_MIN:
         raise ResponseError(
             "ERR value is out of range, value must between "
             f"{-INT64_MAX} and {INT64_MAX}"
         )
+    with_scores = len(args) == 4
+    if len(args) > 4 or (with_scores and args[3].upper() != b"WITHSCORES"):
+        raise syntax_error()
     most = (1 << 62) - 1
     if with_scores and count is not None and not -most <= count <= most:
         raise ResponseError("ERR value is out of range")
