@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trignb.datatypes.consumer_groups import UNKNOWN, Consumer, ConsumerGroup
 from trignb.datatypes.stream import Stream, format_id
 from trignb.engine.args import INT64_MAX, to_int
-from trignb.engine.commands.streams import show_entry
+from trignb.engine.commands.streams import show_entries, show_entry
 from trignb.engine.help import help_lines
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
@@ -50,9 +50,7 @@ def xinfo_stream(s: Session, args: Args) -> Facts:
         facts[b"first-entry"] = _edge(stream, reverse=False)
         facts[b"last-entry"] = _edge(stream, reverse=True)
         return facts
-    facts[b"entries"] = [
-        show_entry(entry_id, items) for entry_id, items in stream.range(0, count=count)
-    ]
+    facts[b"entries"] = show_entries(stream.range(0, count=count))
     facts[b"groups"] = [
         _full_group(stream, name, stream.groups[name], count or None)
         for name in sorted(stream.groups)

@@ -8,7 +8,7 @@ from trignb.datatypes.consumer_groups import Consumer, ConsumerGroup, PendingEnt
 from trignb.datatypes.stream import MAX_ID, Stream, format_id
 from trignb.engine.args import INT64_MAX, syntax_error, to_int
 from trignb.engine.blocking import NOTHING
-from trignb.engine.commands.streams import note_change, show_entry, to_id
+from trignb.engine.commands.streams import note_change, show_entries, show_entry, to_id
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 
@@ -165,10 +165,7 @@ def _attempt(s: Session, read: _Read) -> Reply:
         if groups:
             entries = _read_as_member(s, read, key, stream, groups[at], after)
         elif stream.top_id > after:
-            entries = [
-                show_entry(entry_id, items)
-                for entry_id, items in stream.range(after + 1, count=read.count)
-            ]
+            entries = show_entries(stream.range(after + 1, count=read.count))
         else:
             entries = None
         if entries is not None:
@@ -287,7 +284,7 @@ def _deliver(
                 propagate_claim(s, key, read.group, group, format_id(entry_id), pending)
     if read.no_ack:
         propagate_last_id(s, key, read.group, group)
-    return [show_entry(entry_id, items) for entry_id, items in found]
+    return show_entries(found)
 
 
 # What XCLAIM and XAUTOCLAIM do as well ---------------------------------------------

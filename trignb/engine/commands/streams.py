@@ -86,6 +86,14 @@ def show_entry(entry_id: int, items: Items) -> list[Reply]:
     return [format_id(entry_id), list(items)]
 
 
+def show_entries(found: list[tuple[int, Items]]) -> list[Reply]:
+    """Return entries as commands reply them; written out, a call each would double it."""
+    return [
+        [b"%d-%d" % (entry_id >> 64, entry_id & MAX_SEQUENCE), list(items)]
+        for entry_id, items in found
+    ]
+
+
 def note_change(db: Database, event: bytes, key: bytes) -> None:
     """Count a change of a group and fire its event; watches hear nothing of groups."""
     core = db.core
@@ -419,5 +427,4 @@ def _range(s: Session, args: Args, start: int, end: int, *, reverse: bool) -> Re
         return []
     if count == 0:
         return s.null_array
-    found = stream.range(start, end, count or 0, reverse=reverse)
-    return [show_entry(entry_id, items) for entry_id, items in found]
+    return show_entries(stream.range(start, end, count or 0, reverse=reverse))
