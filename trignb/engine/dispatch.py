@@ -111,6 +111,9 @@ def make_execute(
             elif n == 4:
                 a, b, c, d = args
                 argv = [a.encode(), b.encode(), c.encode(), d.encode()]
+            elif n == 5:
+                a, b, c, d, e = args
+                argv = [a.encode(), b.encode(), c.encode(), d.encode(), e.encode()]
             else:
                 argv = [arg.encode() for arg in args]
             command = find(argv[0])
