@@ -25,9 +25,11 @@ from trignb.engine.blocking import Blocked, Blocking
 from trignb.engine.config import Config
 from trignb.engine.database import Database
 from trignb.engine.dispatch import make_run
+from trignb.engine.eviction import Eviction
 from trignb.engine.expiry import ExpiryCycle
 from trignb.engine.limits import Limits
 from trignb.engine.logs import CLIENT_FRAME, CommandLog, Frame, NotificationLog
+from trignb.engine.memory import Memory
 from trignb.engine.pause import Pause
 from trignb.engine.permissions import Permissions
 from trignb.engine.pubsub import PubSub
@@ -153,6 +155,8 @@ class Core:
         self.blocking = Blocking(self)
         # The queues of blocked commands; empty, it costs a write one test.
         self.waited_keys = self.blocking.queues
+        self.memory = Memory(self)
+        self.eviction = Eviction(self)
         self.table = CommandTable()
         self.cycle = ExpiryCycle(self)
         self.clock.travel = self.cycle.travel
@@ -254,7 +258,9 @@ class Core:
         if self.nesting:
             return self.call(session, command, args)
         if self.commands.enabled:
-            return self._run_recorded(session, command, args)
+            return self.commands.record(
+                self, session, args, lambda: self._run_top(session, command, args)
+            )
         return self._run_top(session, command, args)
 
     def _run_muted(self, session: Session, command: Command, args: list[bytes]) -> Any:
@@ -293,38 +299,6 @@ class Core:
         finally:
             self.tracking.caller = None
             self.tracking.command_ended(session, command, args)
-
-    def _run_recorded(
-        self, session: Session, command: Command, args: list[bytes]
-    ) -> Any:
-        """Run a command and note it in the command log."""
-        log = self.commands
-        self.command_seq = seq = log.next_seq()
-        db, events = session.db.index, self.event_seq
-        started = time.perf_counter_ns()
-        reply, failure = None, None
-        try:
-            reply = self._run_top(session, command, args)
-            return reply
-        except BaseException as error:
-            failure = str(error) or type(error).__name__
-            raise
-        finally:
-            self.command_seq = None
-            elapsed = 0 if self.clock.frozen else time.perf_counter_ns() - started
-            log.note(
-                seq=seq,
-                time_ns=self.clock.read(),
-                db=db,
-                client=session.name.decode("utf-8", "replace") or str(session.id),
-                args=args,
-                reply=reply,
-                error=failure,
-                elapsed_ns=elapsed,
-                in_multi=command.name == "exec",
-                from_library=self.frame.library,
-                n_notifications=self.event_seq - events,
-            )
 
     # -- the unit
 

@@ -6,7 +6,9 @@ them into DataFrames. A record's fields are named by `NotificationRecord` and `C
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +18,7 @@ from trignb.engine.events import ALL, KEYMISS, NEW
 if TYPE_CHECKING:
     from trignb.engine.core import Core
     from trignb.engine.database import Database
+    from trignb.engine.session import Session
 
 __all__ = [
     "CLIENT_FRAME",
@@ -71,7 +74,11 @@ class NotificationRecord(NamedTuple):
 
 
 class CommandRecord(NamedTuple):
-    """One command that ran."""
+    """One command that ran, in the order in which they ended.
+
+    The commands of a transaction or a function come before the EXEC or TFCALL that ran them,
+    whose ``seq`` is the lower one.
+    """
 
     seq: int
     time_ns: int
@@ -142,6 +149,43 @@ class CommandLog:
     def next_seq(self) -> int:
         """Return the number of the command that starts now."""
         return next(self._numbers)
+
+    def record(
+        self,
+        core: Core,
+        session: Session,
+        args: list[bytes],
+        run: Callable[[], Any],
+        *,
+        in_multi: bool = False,
+    ) -> Any:
+        """Run a command and note it, whatever comes of it."""
+        outer, core.command_seq = core.command_seq, self.next_seq()
+        db, events = session.db.index, core.event_seq
+        started = time.perf_counter_ns()
+        reply, failure = None, None
+        try:
+            reply = run()
+            return reply
+        except BaseException as error:
+            failure = str(error) or type(error).__name__
+            raise
+        finally:
+            seq, core.command_seq = core.command_seq, outer
+            elapsed = 0 if core.clock.frozen else time.perf_counter_ns() - started
+            self.note(
+                seq=seq,
+                time_ns=core.clock.read(),
+                db=db,
+                client=session.name.decode("utf-8", "replace") or str(session.id),
+                args=args,
+                reply=reply,
+                error=failure,
+                elapsed_ns=elapsed,
+                in_multi=in_multi,
+                from_library=core.frame.library,
+                n_notifications=core.event_seq - events,
+            )
 
     def note(self, *, args: list[bytes], **fields: Any) -> None:
         """Note a command that ended; secrets are masked as redis-cli's history does."""

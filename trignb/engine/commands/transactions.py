@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trignb.engine.acl import Denial
@@ -47,9 +48,7 @@ def exec_(s: Session, args: Args) -> Reply:
     try:
         for cmd, argv in queue:
             try:
-                if core.permission is not None:
-                    _check_again(s, cmd, argv)
-                replies.append(core.call(s, cmd, argv))
+                replies.append(_run_queued(s, cmd, argv))
             except ResponseError as error:
                 # Kept as a value: without its traceback, which would hold every frame alive.
                 replies.append(error.with_traceback(None))
@@ -57,6 +56,16 @@ def exec_(s: Session, args: Args) -> Reply:
         # What the commands did is propagated command by command, never the EXEC itself.
         core.propagate_as()
     return replies
+
+
+def _run_queued(s: Session, cmd: Command, argv: Args) -> Reply:
+    core = s.core
+    if core.permission is not None:
+        _check_again(s, cmd, argv)
+    if not core.commands.enabled:
+        return core.call(s, cmd, argv)
+    run = partial(core.call, s, cmd, argv)
+    return core.commands.record(core, s, argv, run, in_multi=True)
 
 
 _NO_LONGER = {
