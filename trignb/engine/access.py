@@ -3,7 +3,8 @@
 Nothing is noted until somebody wants to know: the first OBJECT IDLETIME starts the notes, and so does
 a ``maxmemory-policy`` that lives by them. From then on a gate sees every command before it runs and notes
 the keys it names; GET and SET themselves know nothing of it. A key not used since counts
-as idle since the notes began.
+as idle since the notes began. Idle times run on a clock of 24 bits of seconds, decay on one of 16 bits of
+minutes, as in Redis.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ _LOOK_ONLY: Final = frozenset(
 
 # LFU counters start here, so that a new key is not the first to go.
 _LFU_START: Final = 5
+_LFU_MAX: Final = 255
+# Seconds and minutes after which the two clocks begin anew.
+_SECONDS: Final = 1 << 24
+_MINUTES: Final = 1 << 16
 # Notes of deleted keys that may pile up before they are thrown away.
 _STALE: Final = 1024
 
@@ -69,18 +74,18 @@ class AccessNotes:
         """Return the seconds since a key was used."""
         self.start()
         used = self._used[db.index].get(key, self._since)
-        return max(self._now() - used, 0)
+        return (self._now() - used) % _SECONDS
 
     def frequency(self, db: Database, key: bytes) -> int:
         """Return a key's LFU counter, 0 to 255, as it has decayed by now."""
         self.start()
         counter = self._counters[db.index].get(key, _LFU_START)
-        minutes = self.core.config.values["lfu-decay-time"]
-        return (
-            max(counter - self.idle_s(db, key) // 60 // minutes, 0)
-            if minutes
-            else counter
-        )
+        period: int = self.core.config.values["lfu-decay-time"]
+        if not period:
+            return counter
+        used = self._used[db.index].get(key, self._since)
+        minutes = (self._now() // 60 - used // 60) % _MINUTES
+        return max(counter - minutes // period, 0)
 
     def set_idle(self, db: Database, key: bytes, idle_s: int) -> None:
         """Say how long a key has been idle (RESTORE … IDLETIME)."""
@@ -92,6 +97,24 @@ class AccessNotes:
         self.start()
         self._used[db.index][key] = self._now()
         self._counters[db.index][key] = counter
+
+    def note_new(self, db: Database, key: bytes) -> None:
+        """Take note of a key that no command named beforehand, as scripts make them."""
+        if self.is_on:
+            self._used[db.index].setdefault(key, self._now())
+
+    def forget(self, db: Database, key: bytes) -> None:
+        """Drop the notes of a key that is gone."""
+        if self.is_on:
+            self._used[db.index].pop(key, None)
+            self._counters[db.index].pop(key, None)
+
+    def swapped(self, one: Database, other: Database) -> None:
+        """Take note that two databases have exchanged their contents."""
+        if self.is_on:
+            for notes in (self._used, self._counters):
+                i, j = one.index, other.index
+                notes[i], notes[j] = notes[j], notes[i]
 
     def _now(self) -> int:
         return self.core.clock.read() // 1_000_000_000
@@ -122,6 +145,6 @@ class AccessNotes:
         counter = self.frequency(db, key)
         factor = self.core.config.values["lfu-log-factor"]
         chance = 1 / (max(counter - _LFU_START, 0) * factor + 1)
-        if counter < 255 and random.random() < chance:
+        if counter < _LFU_MAX and random.random() < chance:
             counter += 1
         counters[key] = counter

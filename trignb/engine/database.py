@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trignb.datatypes import copy_value
 from trignb.engine.args import wrong_type
-from trignb.engine.events import EXPIRED, GENERIC, KEYMISS, NEW
+from trignb.engine.events import EVICTED, EXPIRED, GENERIC, KEYMISS, NEW
 from trignb.engine.freeing import LARGE, Freeing
 
 if TYPE_CHECKING:
@@ -236,18 +236,31 @@ class Database:
 
     def expire(self, key: bytes) -> None:
         """Delete a key because its time came: ``expired``, and DEL to replicas and AOF."""
+        self.core.expired_keys += 1
+        name = self.deletion_name("lazyfree-lazy-expire")
+        self._drop(key, name, EXPIRED, b"expired", "expire")
+
+    def evict(self, key: bytes) -> None:
+        """Delete a key to make room: ``evicted``, and DEL to replicas and AOF."""
+        self.core.evicted_keys += 1
+        name = self.deletion_name("lazyfree-lazy-eviction")
+        self._drop(key, name, EVICTED, b"evicted", "evict")
+
+    def _drop(
+        self, key: bytes, name: bytes, kind: int, event: bytes, origin: str
+    ) -> None:
+        """Delete a key that nobody asked to delete; it is propagated as command `name`."""
         self.remove(key)
         core = self.core
-        core.expired_keys += 1
-        core.add_effect(self.index, [self.deletion_name("lazyfree-lazy-expire"), key])
+        core.add_effect(self.index, [name, key])
         if self.watched:
             self._break_watches(key)
             if core.tracking.is_on:
                 core.tracking.invalidate(key, None)
-        if core.event_mask & EXPIRED:
-            frame, core.frame = core.frame, core.frame.within("expire")
+        if core.event_mask & kind:
+            frame, core.frame = core.frame, core.frame.within(origin)
             try:
-                core.emit(self, EXPIRED, b"expired", key)
+                core.emit(self, kind, event, key)
             finally:
                 core.frame = frame
 
@@ -273,6 +286,7 @@ class Database:
             listener()
         count = len(self.data)
         old = self._take_contents({}, {}, [])
+        self.core.memory.replaced(self)
         if self.core.tracking.is_on:
             self.core.tracking.invalidate_all()
         if len(old) >= LARGE:
@@ -288,6 +302,7 @@ class Database:
         deadlines = [(deadline, key) for key, deadline in expires.items()]
         heapify(deadlines)
         old = self._take_contents(data, expires, deadlines)
+        self.core.memory.replaced(self)
         if self.core.tracking.is_on:
             self.core.tracking.invalidate_all()
         if len(old) >= LARGE:
@@ -298,6 +313,8 @@ class Database:
         contents = other.data, other.expires, other.deadlines
         other._take_contents(self.data, self.expires, self.deadlines)
         self._take_contents(*contents)
+        self.core.memory.swapped(self, other)
+        self.core.access.swapped(self, other)
 
     def _take_contents(
         self,

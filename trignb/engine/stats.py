@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from trignb.engine.sizes import estimate_database, resident_bytes
+from trignb.engine.sizes import STARTUP_BYTES, resident_bytes
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -121,26 +121,26 @@ def _clients(core: Core) -> Fields:
 
 
 def _memory(core: Core) -> Fields:
-    dataset = sum(estimate_database(db) for db in core.databases)
+    used = core.memory.used()
+    dataset = used - STARTUP_BYTES
     resident = resident_bytes()
-    core.peak_bytes = max(core.peak_bytes, dataset)
-    peak = core.peak_bytes
+    core.peak_bytes = peak = max(core.peak_bytes, used)
     maxmemory = core.config.values["maxmemory"]
     return {
-        "used_memory": dataset,
-        "used_memory_human": human_size(dataset),
+        "used_memory": used,
+        "used_memory_human": human_size(used),
         "used_memory_rss": resident,
         "used_memory_rss_human": human_size(resident),
         "used_memory_peak": peak,
         "used_memory_peak_human": human_size(peak),
-        "used_memory_peak_perc": f"{100 * dataset / peak if peak else 100:.2f}%",
-        "used_memory_overhead": 0,
-        "used_memory_startup": 0,
+        "used_memory_peak_perc": f"{100 * used / peak:.2f}%",
+        "used_memory_overhead": STARTUP_BYTES,
+        "used_memory_startup": STARTUP_BYTES,
         "used_memory_dataset": dataset,
-        "used_memory_dataset_perc": "100.00%",
-        "allocator_allocated": dataset,
-        "allocator_active": dataset,
-        "allocator_resident": dataset,
+        "used_memory_dataset_perc": "100.00%" if dataset else "0.00%",
+        "allocator_allocated": used,
+        "allocator_active": used,
+        "allocator_resident": used,
         "total_system_memory": _system_memory(),
         "total_system_memory_human": human_size(_system_memory()),
         "used_memory_lua": 0,
@@ -225,6 +225,7 @@ def _persistence(core: Core) -> Fields:
 
 def _stats(core: Core) -> Fields:
     pubsub, tracking = core.pubsub, core.tracking
+    exceeded_ms, exceeded_now_ms = core.eviction.exceeded_ms()
     return {
         "total_connections_received": core.connections_received,
         "total_commands_processed": sum(c.calls for c in _all_commands(core)),
@@ -247,8 +248,8 @@ def _stats(core: Core) -> Fields:
         "expire_cycle_cpu_milliseconds": 0,
         "evicted_keys": core.evicted_keys,
         "evicted_clients": 0,
-        "total_eviction_exceeded_time": 0,
-        "current_eviction_exceeded_time": 0,
+        "total_eviction_exceeded_time": exceeded_ms,
+        "current_eviction_exceeded_time": exceeded_now_ms,
         "keyspace_hits": core.hits,
         "keyspace_misses": core.misses,
         "pubsub_channels": len(pubsub.channels),

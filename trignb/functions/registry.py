@@ -83,7 +83,7 @@ class Registry:
     access : Access or None
         Set by a layer that knows users.
     out_of_memory : callable
-        Tells whether the keyspace is above ``maxmemory``; set by a layer that measures it.
+        Tells whether the keyspace is above ``maxmemory``.
     timeout_ms, error_verbosity : int
         From the configuration.
     """
@@ -97,7 +97,7 @@ class Registry:
         self.is_guarded = False
         self.unsafe_commands = False
         self.access: Access | None = None
-        self.out_of_memory: Callable[[], bool] = _never
+        self.out_of_memory: Callable[[], bool] = core.eviction.is_over
         self.timeout_ms = 0
         self.error_verbosity = 1
         self._make_runtime = make_runtime or _v8_runtime
@@ -490,10 +490,6 @@ def _key_text(key: bytes) -> str:
     with contextlib.suppress(UnicodeDecodeError):
         return key.decode()
     return "[binary data]"
-
-
-def _never() -> bool:
-    return False
 
 
 def _nothing() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trignb.errors import ResponseError
 from trignb.lua.constants import REDIS_CONSTANTS
 from trignb.lua.run import Run
-from trignb.lua.scripts import FLAGS
+from trignb.lua.scripts import FLAGS, needs_memory
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -55,6 +55,8 @@ class Libraries:
         self.scripts = scripts
         self.loaded: dict[bytes, FunctionLibrary] = {}
         self.functions: dict[bytes, Function] = {}
+        declared = core.eviction.declared
+        declared["fcall"] = declared["fcall_ro"] = self._needs_memory
 
     # -- loading
 
@@ -138,6 +140,10 @@ class Libraries:
 
     # -- calling
 
+    def _needs_memory(self, args: list[bytes]) -> bool:
+        function = self.functions.get(args[1])
+        return function is not None and needs_memory(function.flags)
+
     def call(
         self,
         s: Session,
@@ -157,7 +163,7 @@ class Libraries:
                 "ERR Can not execute a script with write flag using *_ro command."
             )
         run = Run(s, "function", name.decode(), no_writes)
-        return self.scripts.run(run, function.callback, keys, argv)
+        return self.scripts.run(run, function.callback, keys, argv, function.flags)
 
 
 def _parse_metadata(code: bytes) -> tuple[bytes, bytes]:

@@ -30,11 +30,13 @@ class Run:
 
     ``kind`` is ``eval`` or ``function``; ``name`` what errors call it (the digest or the
     function's name); ``resp`` the protocol the script reads replies in.
+    ``may_grow`` says that memory is no reason to refuse it a command.
     """
 
     __slots__ = (
         "killed",
         "kind",
+        "may_grow",
         "name",
         "place",
         "read_only",
@@ -50,6 +52,7 @@ class Run:
         self.kind = kind
         self.name = name
         self.read_only = read_only
+        self.may_grow = False
         self.resp = 2
         self.wrote = False
         self.killed = False

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lupa.lua51 import LuaError, LuaRuntime, lua_type
 
 from trignb.engine import spec
+from trignb.engine.eviction import OUT_OF_MEMORY
 from trignb.errors import ResponseError
 from trignb.lua import bits, cjson, cmsgpack, structs
 from trignb.lua.constants import REDIS_CONSTANTS
@@ -171,13 +172,13 @@ class ScriptRuntime:
         # The script's protocol decides the shape of the reply, not the client's.
         session.resp = run.resp
         session.null_array = None
+        if command.flags & spec.WRITE:
+            # Whether it changes anything or fails: this script is not stopped half-way.
+            run.wrote = True
         try:
-            reply = core.call(session, command, argv)
+            return core.call(session, command, argv)
         finally:
             session.resp, session.null_array = resp, null
-        if command.flags & spec.WRITE:
-            run.wrote = True
-        return reply
 
     def _find(self, argv: list[bytes]) -> Command:
         command = self.core.table.find(argv[0])
@@ -206,6 +207,10 @@ class ScriptRuntime:
             self.core.permission(run.session, command, argv)
         for gate in self.core.gates:
             gate(run.session, command, argv)
+        # A script that has begun to write goes on to its end.
+        may_grow = run.may_grow or run.wrote
+        if self.core.eviction.refuses and command.flags & spec.DENYOOM and not may_grow:
+            raise ResponseError(OUT_OF_MEMORY)
 
     def _error(self, text: str) -> Any:
         return error_table(ResponseError(text), self.table)

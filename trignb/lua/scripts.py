@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from trignb.lua.runtime import ScriptRuntime
     from trignb.reply import Reply
 
-__all__ = ["FLAGS", "Script", "Scripts"]
+__all__ = ["FLAGS", "Script", "Scripts", "needs_memory"]
 
 FLAGS: Final = (
     "no-writes",
@@ -25,6 +26,17 @@ FLAGS: Final = (
     "no-cluster",
     "allow-cross-slot-keys",
 )
+
+
+_OUT_OF_MEMORY: Final = (
+    "OOM allow-oom flag is not set on the script, can not run it when used memory > "
+    "'maxmemory'"
+)
+
+
+def needs_memory(flags: Collection[str]) -> bool:
+    """Whether a script that declares these flags does not run while memory is short."""
+    return "allow-oom" not in flags and "no-writes" not in flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,9 @@ class Scripts:
         self.core = core
         self.cache: dict[str, Script] = {}
         self._runtime: ScriptRuntime | None = None
+        declared = core.eviction.declared
+        declared["eval"] = declared["eval_ro"] = self._source_needs_memory
+        declared["evalsha"] = declared["evalsha_ro"] = self._digest_needs_memory
 
     @property
     def runtime(self) -> ScriptRuntime:
@@ -83,6 +98,26 @@ class Scripts:
             ) from None
         return Script(source, function, flags)
 
+    # -- what a script says of itself before it runs
+
+    def _source_needs_memory(self, args: list[bytes]) -> bool:
+        line, _, _ = args[1].partition(b"\n")
+        if not line.startswith(b"#!"):
+            return False
+        try:
+            return needs_memory(_parse_shebang(line.decode("utf-8", "replace")))
+        except ResponseError:
+            # It hears of that when it runs.
+            return False
+
+    def _digest_needs_memory(self, args: list[bytes]) -> bool:
+        script = self.cache.get(args[1].decode("latin-1").lower())
+        if script is None or script.flags is None:
+            return False
+        return needs_memory(script.flags)
+
+    # -- running
+
     def evaluate(
         self,
         s: Session,
@@ -98,15 +133,29 @@ class Scripts:
             if source is None:
                 raise ResponseError("NOSCRIPT No matching script. Please use EVAL.")
             script = self.cache[digest] = self._compile(source)
-        flags = script.flags or frozenset()
-        run = Run(s, "eval", digest, read_only or "no-writes" in flags)
-        return self.run(run, script.function, keys, argv)
+        flags = script.flags
+        no_writes = flags is not None and "no-writes" in flags
+        if read_only and flags is not None and not no_writes:
+            raise ResponseError(
+                "ERR Can not execute a script with write flag using *_ro command."
+            )
+        run = Run(s, "eval", digest, read_only or no_writes)
+        return self.run(run, script.function, keys, argv, flags)
 
     def run(
-        self, run: Run, function: Any, keys: list[bytes], argv: list[bytes]
+        self,
+        run: Run,
+        function: Any,
+        keys: list[bytes],
+        argv: list[bytes],
+        declared: Collection[str] | None,
     ) -> Reply:
-        """Run a compiled script as part of the unit under way."""
+        """Run a compiled script, with the flags it declares, as part of the unit under way."""
         core, s = self.core, run.session
+        if declared is not None:
+            if core.eviction.refuses and needs_memory(declared):
+                raise ResponseError(_OUT_OF_MEMORY)
+            run.may_grow = "allow-oom" in declared
         db, frame = s.db, core.frame
         core.frame = frame.within("script")
         try:

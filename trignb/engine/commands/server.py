@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trignb.engine.args import syntax_error, to_int
 from trignb.engine.commands.connection import wrong_subcommand
 from trignb.engine.help import help_lines
-from trignb.engine.sizes import VALUE_SAMPLES, estimate_database, estimate_key
+from trignb.engine.sizes import STARTUP_BYTES, VALUE_SAMPLES, estimate_key
 from trignb.engine.spec import CommandFamily
 from trignb.engine.stats import REDIS_VERSION, info_text, reset_stats
 from trignb.errors import ResponseError
@@ -204,8 +204,9 @@ def memory_usage(s: Session, args: Args) -> int | None:
 def memory_stats(s: Session, args: Args) -> dict[bytes, Any]:
     """Estimates where memory goes."""
     core = s.core
-    dataset = sum(map(estimate_database, core.databases))
-    core.peak_bytes = peak = max(core.peak_bytes, dataset)
+    used = core.memory.used()
+    dataset = used - STARTUP_BYTES
+    core.peak_bytes = peak = max(core.peak_bytes, used)
     keys = sum(len(db.data) for db in core.databases)
     overheads = {
         b"db.%d" % db.index: {
@@ -218,8 +219,8 @@ def memory_stats(s: Session, args: Args) -> dict[bytes, Any]:
     }
     return {
         b"peak.allocated": peak,
-        b"total.allocated": dataset,
-        b"startup.allocated": 0,
+        b"total.allocated": used,
+        b"startup.allocated": STARTUP_BYTES,
         b"replication.backlog": 0,
         b"clients.slaves": 0,
         b"clients.normal": 0,
@@ -228,15 +229,15 @@ def memory_stats(s: Session, args: Args) -> dict[bytes, Any]:
         b"lua.caches": 0,
         b"functions.caches": 0,
         **overheads,
-        b"overhead.total": 0,
+        b"overhead.total": STARTUP_BYTES,
         b"keys.count": keys,
         b"keys.bytes-per-key": dataset // keys if keys else 0,
         b"dataset.bytes": dataset,
         b"dataset.percentage": 100.0 if dataset else 0.0,
-        b"peak.percentage": 100 * dataset / peak if peak else 100.0,
-        b"allocator.allocated": dataset,
-        b"allocator.active": dataset,
-        b"allocator.resident": dataset,
+        b"peak.percentage": 100 * used / peak,
+        b"allocator.allocated": used,
+        b"allocator.active": used,
+        b"allocator.resident": used,
         b"allocator-fragmentation.ratio": 1.0,
         b"allocator-fragmentation.bytes": 0,
         b"allocator-rss.ratio": 1.0,
@@ -251,7 +252,7 @@ def memory_stats(s: Session, args: Args) -> dict[bytes, Any]:
 @command("MEMORY DOCTOR")
 def memory_doctor(s: Session, args: Args) -> Verbatim:
     """Looks for memory problems; there are none it could see."""
-    if sum(map(estimate_database, s.core.databases)) > _TOO_LITTLE_TO_JUDGE:
+    if s.core.memory.used() > _TOO_LITTLE_TO_JUDGE:
         return Verbatim(
             b"Hi Sam, I can't find any memory issue in your instance. "
             b"I can only account for what occurs on this base.\n"
