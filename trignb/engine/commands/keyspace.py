@@ -45,12 +45,13 @@ def scan(s: Session, args: Args) -> list[Any]:
     following, page = core.cursors.page(cursor, size, db.data, (db.index, None))
     if matches is not None:
         page = [key for key in page if matches(key)]
+    if kind is not None:
+        # The type is looked up as by a reader: an expired key is a miss.
+        name = kind.decode("latin-1").lower()
+        page = [key for key in page if TYPE_NAMES.get(type(db.read(key))) == name]
     if db.expires:
         page = [key for key in page if not db.expire_if_due(key)]
         _send_one_by_one(core)
-    if kind is not None:
-        name = kind.decode("latin-1").lower()
-        page = [key for key in page if TYPE_NAMES[type(db.data[key])] == name]
     return [b"%d" % following, page]
 
 
