@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from trignb.api import Engine
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from trignb.api import Engine
     from trignb.functions.library import Library
 
 __all__ = ["FROZEN_AT", "LibraryLoader", "trignb_engine", "trignb_library"]
@@ -41,10 +42,7 @@ class LibraryLoader(Protocol):
 @pytest.fixture
 def trignb_engine() -> Iterator[Engine]:
     """Give a fresh engine with a clock that stands still; it is closed after the test."""
-    # Imported here: the plugin is loaded by every pytest run of the environment.
-    import trignb
-
-    with trignb.Engine() as engine:
+    with Engine() as engine:
         engine.clock.freeze(at=FROZEN_AT)
         yield engine
 
