@@ -291,7 +291,7 @@ def show_commands(commands: Iterable[tuple[int, list[bytes]]], now_ms: int) -> s
 
 def _show_command(db: int, args: list[bytes], now_ms: int) -> str:
     text = " ".join(_show_argument(arg, now_ms) for arg in args)
-    return f"[db{db}] {text}" if db else text
+    return f"[db{db}] {text}" if db > 0 else text
 
 
 def _show_argument(arg: bytes, now_ms: int) -> str:

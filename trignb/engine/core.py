@@ -51,6 +51,9 @@ Effect = tuple[int, list[bytes]]
 Sink = Callable[[list[Effect]], None]
 Job = Callable[[], None]
 
+# The database of the MULTI and EXEC around a batch: as in Redis, SELECT goes inside.
+NO_DB: Final = -1
+
 # Order of listeners to one event (architecture, "the unit of execution").
 TRIGGERS_FIRST: Final = 0
 PUBSUB_NEXT: Final = 1
@@ -399,7 +402,10 @@ class Core:
             self.effects.append((db, args))
 
     def flush_effects(self) -> None:
-        """Hand the unit's effects to the sinks, in MULTI/EXEC when there are several."""
+        """Hand the unit's effects to the sinks, in MULTI/EXEC when there are several.
+
+        The MULTI and the EXEC have the database `NO_DB`.
+        """
         self.rewritten = None
         self.after = bool(self.sinks)
         effects = self.effects
@@ -407,8 +413,7 @@ class Core:
             return
         self.effects = []
         if len(effects) > 1 and not self.unwrapped:
-            first, last = effects[0][0], effects[-1][0]
-            effects = [(first, [b"MULTI"]), *effects, (last, [b"EXEC"])]
+            effects = [(NO_DB, [b"MULTI"]), *effects, (NO_DB, [b"EXEC"])]
         self.unwrapped = False
         for sink in self.sinks:
             sink(effects)
