@@ -234,7 +234,7 @@ class Exchange:
                     polls = spin
                     if control[JS_SLEEPS]:
                         # A sleeping partner gets a chance to wake up every 8th time.
-                        polls = channel.nap() if spin and not calls & 7 else 0
+                        polls = -1 if spin and not calls & 7 else 0
                     if watch is not None:
                         if monotonic() > watch.deadline:
                             watch()
@@ -293,6 +293,8 @@ class Exchange:
                     control[STATE] = answer
                     if control[JS_SLEEPS]:
                         channel.wake()
+                        if polls:
+                            polls = channel.nap()
                     continue
                 if kind == RESULT_INT:
                     return control[LENGTH]
