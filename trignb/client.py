@@ -121,6 +121,8 @@ class Wire:
     def wait(self, timeout: float | None) -> bool:
         """Wait until there is something to take; None waits for ever."""
         with self._arrived:
+            if self.session.closed and not self._messages:
+                self._check_open()
             while not self._messages and timeout != 0:
                 self._check_open()
                 step = _LOOK_SECONDS if timeout is None else min(timeout, _LOOK_SECONDS)
@@ -136,7 +138,7 @@ class Wire:
         return self._messages.popleft()
 
     def _check_open(self) -> None:
-        if self.closed or self.session.core.closed:
+        if self.closed or self.session.closed or self.session.core.closed:
             raise ConnectionResetError("Connection closed by the engine")
 
     def shutdown(self, _how: int) -> None:
