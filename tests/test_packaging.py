@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,13 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 CONDA: dict[str, Any] = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
 
 # Names that conda-forge spells in another way.
-CONDA_NAMES = {"redis-py": "redis"}
+CONDA_NAMES = {"redis-py": "redis", "jupyter_client": "jupyter-client"}
+# Modules that are not called as their distribution is.
+DISTRIBUTIONS = {
+    "IPython": "ipython",
+    "jupyter_client": "jupyter-client",
+    "py_mini_racer": "mini-racer",
+}
 
 
 def split(requirement: str) -> tuple[str, str]:
@@ -65,6 +73,31 @@ def test_conda_environment_names_the_same_python() -> None:
 def test_conda_environment_installs_the_checkout() -> None:
     (pip,) = (entry for entry in CONDA["dependencies"] if isinstance(entry, dict))
     assert "-e ." in pip["pip"]
+
+
+def imported_modules() -> set[str]:
+    """Return the top-level names of everything the package imports."""
+    names = set()
+    for path in (ROOT / "trignb").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_everything_imported_is_declared() -> None:
+    foreign = imported_modules() - set(sys.stdlib_module_names) - {"trignb"}
+    # The pytest plugin is loaded by pytest itself.
+    used = {DISTRIBUTIONS.get(name, name) for name in foreign} - {"pytest"}
+    assert used <= set(pip_requirements())
+
+
+def test_everything_declared_is_imported() -> None:
+    used = {DISTRIBUTIONS.get(name, name) for name in imported_modules()}
+    # Used through Jupyter, which finds them by themselves.
+    assert set(pip_requirements()) - used == {"ipykernel", "ipywidgets"}
 
 
 @pytest.mark.parametrize("extra", ["dev", "server"])
