@@ -24,8 +24,10 @@ from trignb.datatypes.packed import (
     unpack_ziplist,
     unpack_zipmap,
 )
+from trignb.datatypes.rdb_stream import load_stream, save_stream
 from trignb.datatypes.sets import Set, SetLimits
 from trignb.datatypes.sorted_sets import SortedSet
+from trignb.datatypes.stream import Stream
 from trignb.reply import format_double
 
 __all__ = [
@@ -57,10 +59,13 @@ SET_INTSET: Final = 11
 ZSET_ZIPLIST: Final = 12
 HASH_ZIPLIST: Final = 13
 LIST_QUICKLIST: Final = 14
+STREAM: Final = 15
 HASH_LISTPACK: Final = 16
 ZSET_LISTPACK: Final = 17
 LIST_QUICKLIST_2: Final = 18
+STREAM_2: Final = 19
 SET_LISTPACK: Final = 20
+STREAM_3: Final = 21
 
 # What a node of a quicklist holds: one element, or a listpack of them.
 _PLAIN_NODE: Final = 1
@@ -134,11 +139,20 @@ def load_value(payload: bytes, config: Config = DEFAULTS) -> Any:
 
 
 class Writer(bytearray):
-    """What is being written; ``compress`` tells whether long strings are compressed."""
+    """What is being written.
 
-    def __init__(self, *, compress: bool) -> None:
+    Parameters
+    ----------
+    compress : bool
+        Whether long strings are compressed.
+    version : int
+        The RDB version to keep to: 10 is what Redis 7.0 reads.
+    """
+
+    def __init__(self, *, compress: bool, version: int = RDB_VERSION) -> None:
         super().__init__()
         self.compress = compress
+        self.version = version
 
     def length(self, n: int) -> None:
         """Write a length."""
@@ -339,7 +353,7 @@ def _save_set(out: Writer, value: Set) -> None:
     if value.encoding == "intset":
         out.append(SET_INTSET)
         out.string(pack_intset(map(int, value)))
-    elif value.encoding == "listpack":
+    elif value.encoding == "listpack" and out.version >= RDB_VERSION:
         out.append(SET_LISTPACK)
         out.string(pack_listpack(value))
     else:
@@ -452,6 +466,22 @@ def _make_sorted_set(pairs: list[tuple[bytes, float]]) -> SortedSet:
     return value
 
 
+# -- streams
+
+
+def _save_stream(out: Writer, value: Stream) -> None:
+    is_new = out.version >= RDB_VERSION
+    out.append(STREAM_3 if is_new else STREAM_2)
+    save_stream(out, value, 3 if is_new else 2)
+
+
+def _load_stream(form: int) -> Callable[[Reader, Config], Stream]:
+    return lambda reader, _config: load_stream(reader, form)
+
+
+# -- shared
+
+
 def _strings(reader: Reader, count: int) -> list[bytes]:
     # Not more than the rest can hold, whatever was announced.
     if count > len(reader.data):
@@ -469,6 +499,7 @@ SAVERS: Final[dict[type, Callable[[Writer, Any], None]]] = {
     List: _save_list,
     Set: _save_set,
     SortedSet: _save_sorted_set,
+    Stream: _save_stream,
 }
 
 LOADERS: Final[dict[int, Callable[[Reader, Config], Any]]] = {
@@ -484,6 +515,9 @@ LOADERS: Final[dict[int, Callable[[Reader, Config], Any]]] = {
     LIST_ZIPLIST: _load_ziplist,
     LIST_QUICKLIST: _load_quicklist,
     LIST_QUICKLIST_2: _load_quicklist_2,
+    STREAM: _load_stream(1),
+    STREAM_2: _load_stream(2),
+    STREAM_3: _load_stream(3),
     SET_INTSET: _load_intset,
     SET_LISTPACK: _load_packed_set,
     ZSET_ZIPLIST: _load_packed_sorted_set(unpack_ziplist),

@@ -305,6 +305,29 @@ class Stream:
         self.entries_added += 1
         self.last_id = entry_id
 
+    def append_node(
+        self,
+        node: StreamNode,
+        entries: list[tuple[int, Items]],
+        last: int,
+        dead: int,
+        size: int,
+    ) -> None:
+        """Append a node that was kept elsewhere, with the entries it still has.
+
+        ``last`` is the id it ended with and ``size`` the bytes of its listpack.
+        """
+        if self._ids and self._ids[-1] >= entries[0][0]:
+            raise ValueError("stream: entries are not in order")
+        node.last, node.live, node.dead = last, len(entries), dead
+        node.size = size - _int_size(node.live) - _int_size(dead)
+        self.nodes.append(node)
+        self._ids += [entry_id for entry_id, _ in entries]
+        self._entries += [items for _, items in entries]
+        self.length += len(entries)
+        self.entries_added += len(entries)
+        self.last_id = last
+
     # -- deleting
 
     def remove(self, entry_id: int) -> bool:
