@@ -11,6 +11,7 @@ from trignb.engine.commands import (
     acl,
     bitmaps,
     clients,
+    cluster,
     connection,
     debugging,
     expiration,
@@ -72,6 +73,7 @@ FAMILIES = (
     acl.family,
     debugging.family,
     introspection.family,
+    cluster.family,
 )
 
 

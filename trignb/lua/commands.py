@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from trignb.engine.args import to_int, wrong_arity
+from trignb.engine.help import help_lines
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 from trignb.glob import matcher
@@ -91,6 +92,11 @@ def script_family(scripts: Scripts) -> CommandFamily:
         """Kills the script that is running."""
         scripts.runtime.kill("eval")
         return OK
+
+    @command("SCRIPT HELP")
+    def script_help(s: Session, args: Args) -> list[Status]:
+        """Prints this help."""
+        return help_lines(s, b"SCRIPT")
 
     @command("SCRIPT DEBUG")
     def script_debug(s: Session, args: Args) -> Status:
@@ -195,6 +201,11 @@ def function_family(libraries: Libraries) -> CommandFamily:
         libraries.restore(load_functions(args[2]), policy)
         s.core.dirty += 1
         return OK
+
+    @command("FUNCTION HELP")
+    def function_help(s: Session, args: Args) -> list[Status]:
+        """Prints this help."""
+        return help_lines(s, b"FUNCTION")
 
     @command("FUNCTION KILL")
     def function_kill(s: Session, args: Args) -> Status:
