@@ -162,7 +162,7 @@ class Channel:
         # Our message is still there: somebody must be about to take it.
         if self.control[JS_SLEEPS]:
             signal(self._javascript)
-        elif not self.control[PUMP] and not self.isolate.pumps:
+        elif not self.control[PUMP] and not self.isolate.is_pumping:
             self.isolate.start_pump()
 
     def release(self, seconds: float) -> None:
@@ -176,7 +176,7 @@ class Channel:
     def abandon(self) -> None:
         """Have everybody leave: the isolate is not going to be used any more."""
         self.isolate.dead = True
-        self.isolate.cancel_pump()
+        self.isolate.cancel_pumps()
         self.isolate.cancel_job()
         signal(self._javascript)
         signal(self._python)

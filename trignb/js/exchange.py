@@ -141,6 +141,7 @@ class Exchange:
         self.epoch = 0
         self.dead = False
         self.depth = 0
+        self._in_block = False
         self.channel = channel
         self._host = host
         self._execute = host.execute
@@ -325,15 +326,20 @@ class Exchange:
 
     def _enter(self, section: Section) -> None:
         control = self.channel.control
+        self._section = None  # an interruption leaves no half of it behind
         control[ALLOWED] = section.block_allowed
         control[ORIGIN] = self._owner.origin_number(section.origin)
         self._section = section
 
     def internal(
-        self, what: int, payload: bytes = b"", timeout_ms: int = _INTERNAL_MS
+        self,
+        what: int,
+        payload: bytes = b"",
+        item: int = 0,
+        timeout_ms: int = _INTERNAL_MS,
     ) -> Reply:
         """Have the prelude do something of its own."""
-        return self.run(INTERNAL, what, payload, None, timeout_ms)
+        return self.run(INTERNAL, what, payload, None, timeout_ms, item)
 
     # The rest of the conversation -----------------------------------------------------------
 
@@ -437,6 +443,7 @@ class Exchange:
     def _abort(self) -> None:
         """Stop whatever runs for us; whatever happens meanwhile, finish it."""
         self.epoch += 1
+        self._in_block = self.channel.control[PUMP] == 2
         while not self.dead:
             try:
                 self._stop()
@@ -446,20 +453,26 @@ class Exchange:
 
     def _stop(self) -> None:
         channel, control = self.channel, self.channel.control
-        channel.isolate.cancel_pump()
+        isolate = channel.isolate
+        isolate.cancel_pumps()
         now = monotonic()
         cancel_job, give_up = now + _CANCEL_JOB_S, now + _GRACE_S
-        if control[PUMP] == 2:  # served inside a coroutine's block()
+        # Are we served inside a coroutine's block()? Then its stack has to go as well.
+        if self._in_block:
             cancel_job = now
-        while channel.isolate.pumps or control[PUMP]:
+        while isolate.is_pumping or (self._in_block and control[PUMP]):
             now = monotonic()
             if now > give_up:
                 self.kill("JavaScript did not stop")
                 return
             if now > cancel_job:
-                channel.isolate.cancel_job()
+                isolate.cancel_job()
+                # In case a pump was counted but not posted: this one's end is the other's.
+                isolate.start_pump()
+                isolate.cancel_pumps()
                 cancel_job = math.inf
             channel.release(0.02)
+        self._in_block = False
         self._recover()
 
     def _recover(self) -> bool:

@@ -178,7 +178,7 @@ class Instance:
         number = self.events.get(event)
         if number is None:
             number = len(self.events)
-            self.exchange.internal(ADD_EVENT, encode_text(event))
+            self.exchange.internal(ADD_EVENT, encode_text(event), number)
             self.events[event] = number
         return number
 

@@ -51,10 +51,12 @@ TERMINATED: Final = 204
 # What a callback is about.
 _HOST: Final = 1
 _NOTICE: Final = 2
-_PUMP: Final = 3
 _VALUE: Final = 4
 _JOB: Final = 5
 _MAIL: Final = 6
+_PUMP: Final = 1 << 32  # and its number
+
+_PUMPS: Final = 8
 
 _SLICE_S: Final = 0.05
 _STOP_S: Final = 0.5
@@ -155,7 +157,10 @@ class Isolate:
     ) -> None:
         self.dead = False
         self._closed = False
-        self.pumps = 0  # pump tasks that have not ended
+        # Pumps are numbered, so that one that was posted or not when Control-C hit is no
+        # riddle for ever: tasks end in order.
+        self._pump_posted = self._pump_ended = 0
+        self._pump_tasks: dict[int, int] = {}
         self._listener = listener
         self._heap_bytes = heap_bytes
         self._heap = HeapStatistics(0, 0, heap_bytes)
@@ -163,7 +168,7 @@ class Isolate:
         self._garbage: list[Any] = []
         self._pinned = False
         self._unpinned = threading.Semaphore(0)
-        self._pump_task = self._job_task = 0
+        self._job_task = 0
         self._dll, callback_type = _library()
         self._callback = callback_type(self._on_callback)  # must outlive the context
         self._context = self._dll.mr_init_context(self._callback)
@@ -223,8 +228,15 @@ class Isolate:
 
     def start_pump(self) -> None:
         """Post the task that serves the conversation."""
-        self.pumps += 1
-        self._pump_task = self._post(self._pump, _PUMP)
+        number = self._pump_posted = self._pump_posted + 1
+        self._pump_tasks[number] = self._post(self._pump, _PUMP + number)
+        while len(self._pump_tasks) > _PUMPS:
+            del self._pump_tasks[next(iter(self._pump_tasks))]
+
+    @property
+    def is_pumping(self) -> bool:
+        """Whether a pump task has not ended."""
+        return self._pump_posted > self._pump_ended
 
     def start_job(self) -> None:
         """Post the task that runs the next background job."""
@@ -240,9 +252,11 @@ class Isolate:
         )
         return task
 
-    def cancel_pump(self) -> None:
-        """Terminate the newest pump, or take it from the queue."""
-        self._dll.mr_cancel_task(self._context, self._pump_task)
+    def cancel_pumps(self) -> None:
+        """Terminate the pump that runs and take others from the queue."""
+        for number, task in list(self._pump_tasks.items()):
+            if number > self._pump_ended:
+                self._dll.mr_cancel_task(self._context, task)
 
     def cancel_job(self) -> None:
         """Terminate the background job that runs as a task."""
@@ -327,8 +341,8 @@ class Isolate:
                 self._sweep()
         elif about == _NOTICE:
             self._listener.noticed()
-        elif about == _PUMP:
-            self.pumps -= 1
+        elif about > _PUMP:
+            self._pump_ended = about - _PUMP
             self._listener.pump_ended(handle.contents.type)
         elif about == _JOB:
             self._listener.job_ended(handle.contents.type)

@@ -130,7 +130,7 @@ function internal() {
   switch (ctl[TARGET]) {
     case BEGIN_LOAD: loading = true; break;
     case END_LOAD: loading = false; result(registrations); return;
-    case ADD_EVENT: main.rewind(); events[events.length] = main.get(); break;
+    case ADD_EVENT: main.rewind(); events[ctl[ITEM]] = main.get(); break;
     case LOAD_OUTCOME: result(loadOutcome); return;
     case LAST_FAILURE: result(lastFailure === null ? null : describe(lastFailure.text)); return;
   }
