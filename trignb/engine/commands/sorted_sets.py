@@ -1,4 +1,4 @@
-"""Sorted sets: scores, ranks, ranges, pops, and the algebra of several."""
+"""Sorted sets: scores, ranks, ranges and pops. The algebra of several has a module of its own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trignb.datatypes import Set, SortedSet
+from trignb.datatypes import SortedSet
 from trignb.engine.args import (
     INT64_MAX,
     INT64_MIN,
     syntax_error,
     to_float,
     to_int,
-    wrong_type,
 )
 from trignb.engine.blocking import NOTHING, to_timeout
 from trignb.engine.events import ZSET
@@ -250,7 +249,7 @@ class _Range:
     reverse: bool = False
     offset: int = 0
     count: int = -1
-    with_scores: bool = False
+    scored: bool = False
 
     def entries(self, zset: SortedSet) -> list[tuple[float, bytes]]:
         """Return the (score, member) pairs in the order asked for."""
@@ -278,12 +277,12 @@ def _parse_range(
     """
     key, low, high = args[:3]
     free = reverse is None
-    offset, count, with_scores, limited = 0, -1, False, False
+    offset, count, scored, limited = 0, -1, False, False
     at = 3
     while at < len(args):
         word = args[at].upper()
         if word == b"WITHSCORES" and not store:
-            with_scores = True
+            scored = True
         elif word == b"LIMIT" and at + 2 < len(args):
             offset, count, limited = to_int(args[at + 1]), to_int(args[at + 2]), True
             at += 2
@@ -299,7 +298,7 @@ def _parse_range(
             "ERR syntax error, LIMIT is only supported in combination with either "
             "BYSCORE or BYLEX"
         )
-    if with_scores and kind == b"BYLEX":
+    if scored and kind == b"BYLEX":
         raise ResponseError(
             "ERR syntax error, WITHSCORES not supported in combination with BYLEX"
         )
@@ -312,7 +311,7 @@ def _parse_range(
         within = LexRange.parse(low, high)
     else:
         within = (to_int(low), to_int(high))
-    return _Range(key, within, bool(reverse), offset, count, with_scores)
+    return _Range(key, within, bool(reverse), offset, count, scored)
 
 
 @command("ZRANGE")
@@ -356,12 +355,12 @@ def _range(s: Session, wanted: _Range) -> Reply:
     if zset is None:
         return []
     entries = wanted.entries(zset)
-    if wanted.with_scores:
-        return _with_scores(s, [(member, score) for score, member in entries])
+    if wanted.scored:
+        return with_scores(s, [(member, score) for score, member in entries])
     return [member for _, member in entries]
 
 
-def _with_scores(s: Session, pairs: Pairs) -> list[Reply]:
+def with_scores(s: Session, pairs: Pairs) -> list[Reply]:
     """Return members with scores: nested in RESP3, flat in RESP2."""
     if s.resp == 3:
         return [[member, score] for member, score in pairs]
@@ -378,10 +377,10 @@ def zrangestore(s: Session, args: Args) -> int:
     zset = s.db.read_type(wanted.key, SortedSet)
     entries = [] if zset is None else wanted.entries(zset)
     pairs = [(member, score) for score, member in entries]
-    return _store_pairs(s, args[1], pairs, b"zrangestore")
+    return store_pairs(s, args[1], pairs, b"zrangestore")
 
 
-def _store_pairs(s: Session, target: bytes, pairs: Pairs, event: bytes) -> int:
+def store_pairs(s: Session, target: bytes, pairs: Pairs, event: bytes) -> int:
     """Put a new sorted set under a key, or delete the key when there is nothing to put."""
     db = s.db
     if not pairs:
@@ -459,7 +458,7 @@ def _pop(s: Session, args: Args, *, lowest: bool) -> Reply:
     if zset is None or count == 0:
         return []
     pairs = _take(s, args[1], zset, count, lowest=lowest)
-    return list(pairs[0]) if len(args) == 2 else _with_scores(s, pairs)
+    return list(pairs[0]) if len(args) == 2 else with_scores(s, pairs)
 
 
 def _take(
@@ -570,11 +569,11 @@ def zrandmember(s: Session, args: Args) -> Reply:
             "ERR value is out of range, value must between "
             f"{-INT64_MAX} and {INT64_MAX}"
         )
-    with_scores = len(args) == 4
-    if len(args) > 4 or (with_scores and args[3].upper() != b"WITHSCORES"):
+    scored = len(args) == 4
+    if len(args) > 4 or (scored and args[3].upper() != b"WITHSCORES"):
         raise syntax_error()
     most = (1 << 62) - 1
-    if with_scores and count is not None and not -most <= count <= most:
+    if scored and count is not None and not -most <= count <= most:
         raise ResponseError("ERR value is out of range")
     zset = s.db.read_type(args[1], SortedSet)
     if zset is None:
@@ -582,7 +581,7 @@ def zrandmember(s: Session, args: Args) -> Reply:
     if count is None:
         return random.choice(zset.entries)[1]
     pairs = [(member, score) for score, member in _sample(zset, count)]
-    return _with_scores(s, pairs) if with_scores else [member for member, _ in pairs]
+    return with_scores(s, pairs) if scored else [member for member, _ in pairs]
 
 
 def _sample(zset: SortedSet, count: int) -> Sequence[tuple[float, bytes]]:
@@ -592,200 +591,3 @@ def _sample(zset: SortedSet, count: int) -> Sequence[tuple[float, bytes]]:
         # Redis walks a skiplist from its end here.
         return zset.entries[:: 1 if zset.is_small else -1]  # type: ignore[no-any-return]
     return random.sample(zset.entries, count)
-
-
-# Algebra ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Algebra:
-    """``numkeys key … [WEIGHTS w …] [AGGREGATE …] [WITHSCORES]``."""
-
-    sources: list[dict[bytes, float]]
-    weights: list[float]
-    aggregate: Callable[[float, float], float]
-    with_scores: bool = False
-
-
-def _sum(a: float, b: float) -> float:
-    total = a + b
-    # Infinity plus minus infinity counts as nothing.
-    return total if total == total else 0.0
-
-
-_AGGREGATES: dict[bytes, Callable[[float, float], float]] = {
-    b"SUM": _sum,
-    b"MIN": min,
-    b"MAX": max,
-}
-
-
-def _parse_keys(args: Args, at: int) -> tuple[list[bytes], Args]:
-    """Read ``numkeys key …``; returns the keys and what follows them."""
-    number = to_int(args[at])
-    if number < 1:
-        name = args[0].decode("utf-8", "replace").lower()
-        raise ResponseError(f"ERR at least 1 input key is needed for '{name}' command")
-    after = at + 1 + number
-    if after > len(args):
-        raise syntax_error()
-    return args[at + 1 : after], args[after:]
-
-
-def _parse_algebra(
-    s: Session, args: Args, at: int, *, weighted: bool, store: bool
-) -> _Algebra:
-    keys, rest = _parse_keys(args, at)
-    # Redis looks the keys up before it reads the options: misses and wrong types first.
-    sources = _sources(s, keys)
-    number = len(keys)
-    weights, with_scores = [1.0] * number, False
-    aggregate: Callable[[float, float], float] = _sum
-    while rest:
-        word = rest[0].upper()
-        if weighted and word == b"WEIGHTS" and len(rest) > number:
-            error = "ERR weight value is not a float"
-            weights = [to_float(text, error) for text in rest[1 : number + 1]]
-            rest = rest[number + 1 :]
-        elif weighted and word == b"AGGREGATE" and len(rest) > 1:
-            if rest[1].upper() not in _AGGREGATES:
-                raise syntax_error()
-            aggregate = _AGGREGATES[rest[1].upper()]
-            rest = rest[2:]
-        elif not store and word == b"WITHSCORES":
-            with_scores, rest = True, rest[1:]
-        else:
-            raise syntax_error()
-    return _Algebra(sources, weights, aggregate, with_scores)
-
-
-def _sources(s: Session, keys: list[bytes]) -> list[dict[bytes, float]]:
-    """Look up every source; a plain set's members have score 1."""
-    sources: list[dict[bytes, float]] = []
-    for key in keys:
-        value = s.db.read(key)
-        if value is None:
-            sources.append({})
-        elif type(value) is SortedSet:
-            sources.append(value.scores)
-        elif type(value) is Set:
-            sources.append(dict.fromkeys(value, 1.0))
-        else:
-            raise wrong_type()
-    return sources
-
-
-def _weighted(score: float, weight: float) -> float:
-    product = score * weight
-    return product if product == product else 0.0
-
-
-def _union(wanted: _Algebra) -> dict[bytes, float]:
-    together: dict[bytes, float] = {}
-    for source, weight in zip(wanted.sources, wanted.weights, strict=True):
-        for member, score in source.items():
-            score = _weighted(score, weight)
-            old = together.get(member)
-            together[member] = score if old is None else wanted.aggregate(old, score)
-    return together
-
-
-def _intersection(wanted: _Algebra) -> dict[bytes, float]:
-    sources = wanted.sources
-    common: dict[bytes, float] = {}
-    for member in min(sources, key=len):
-        if not all(member in source for source in sources):
-            continue
-        scores = [
-            _weighted(source[member], weight)
-            for source, weight in zip(sources, wanted.weights, strict=True)
-        ]
-        total = scores[0]
-        for score in scores[1:]:
-            total = wanted.aggregate(total, score)
-        common[member] = total
-    return common
-
-
-def _difference(wanted: _Algebra) -> dict[bytes, float]:
-    first, *others = wanted.sources
-    return {
-        member: score
-        for member, score in first.items()
-        if not any(member in other for other in others)
-    }
-
-
-Combine = Callable[[_Algebra], dict[bytes, float]]
-
-
-def _answer(
-    s: Session, args: Args, combine: Combine, *, weighted: bool = True
-) -> Reply:
-    wanted = _parse_algebra(s, args, 1, weighted=weighted, store=False)
-    found = combine(wanted)
-    pairs = sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
-    if wanted.with_scores:
-        return _with_scores(s, pairs)
-    return [member for member, _ in pairs]
-
-
-def _store(
-    s: Session, args: Args, combine: Combine, event: bytes, *, weighted: bool = True
-) -> int:
-    wanted = _parse_algebra(s, args, 2, weighted=weighted, store=True)
-    return _store_pairs(s, args[1], list(combine(wanted).items()), event)
-
-
-@command("ZUNION")
-def zunion(s: Session, args: Args) -> Reply:
-    """Returns what several sorted sets hold together."""
-    return _answer(s, args, _union)
-
-
-@command("ZINTER")
-def zinter(s: Session, args: Args) -> Reply:
-    """Returns what several sorted sets have in common."""
-    return _answer(s, args, _intersection)
-
-
-@command("ZDIFF")
-def zdiff(s: Session, args: Args) -> Reply:
-    """Returns what the first sorted set holds and no other does."""
-    return _answer(s, args, _difference, weighted=False)
-
-
-@command("ZUNIONSTORE")
-def zunionstore(s: Session, args: Args) -> int:
-    """Stores what several sorted sets hold together."""
-    return _store(s, args, _union, b"zunionstore")
-
-
-@command("ZINTERSTORE")
-def zinterstore(s: Session, args: Args) -> int:
-    """Stores what several sorted sets have in common."""
-    return _store(s, args, _intersection, b"zinterstore")
-
-
-@command("ZDIFFSTORE")
-def zdiffstore(s: Session, args: Args) -> int:
-    """Stores what the first sorted set holds and no other does."""
-    return _store(s, args, _difference, b"zdiffstore", weighted=False)
-
-
-@command("ZINTERCARD")
-def zintercard(s: Session, args: Args) -> int:
-    """Counts what several sorted sets have in common, up to a limit."""
-    keys, rest = _parse_keys(args, 1)
-    sources = _sources(s, keys)
-    limit = 0
-    while rest:
-        if rest[0].upper() != b"LIMIT" or len(rest) < 2:
-            raise syntax_error()
-        negative = "ERR LIMIT can't be negative"
-        limit = to_int(rest[1], negative)
-        if limit < 0:
-            raise ResponseError(negative)
-        rest = rest[2:]
-    found = sum(all(m in source for source in sources) for m in min(sources, key=len))
-    return min(found, limit) if limit else found

@@ -1,0 +1,216 @@
+"""Several sorted sets, or plain sets among them: unions, intersections, differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trignb.datatypes import Set, SortedSet
+from trignb.engine.args import syntax_error, to_float, to_int, wrong_type
+from trignb.engine.commands.sorted_sets import store_pairs, with_scores
+from trignb.engine.spec import CommandFamily
+from trignb.errors import ResponseError
+
+if TYPE_CHECKING:
+    from trignb.engine.session import Session
+    from trignb.reply import Reply
+
+family = CommandFamily("sorted-set")
+command = family.command
+
+Args = list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Algebra:
+    """``numkeys key … [WEIGHTS w …] [AGGREGATE …] [WITHSCORES]``."""
+
+    sources: list[dict[bytes, float]]
+    weights: list[float]
+    aggregate: Callable[[float, float], float]
+    scored: bool = False
+
+
+def _sum(a: float, b: float) -> float:
+    total = a + b
+    # Infinity plus minus infinity counts as nothing.
+    return total if total == total else 0.0
+
+
+_AGGREGATES: dict[bytes, Callable[[float, float], float]] = {
+    b"SUM": _sum,
+    b"MIN": min,
+    b"MAX": max,
+}
+
+
+def _parse_keys(args: Args, at: int) -> tuple[list[bytes], Args]:
+    """Read ``numkeys key …``; returns the keys and what follows them."""
+    number = to_int(args[at])
+    if number < 1:
+        name = args[0].decode("utf-8", "replace").lower()
+        raise ResponseError(f"ERR at least 1 input key is needed for '{name}' command")
+    after = at + 1 + number
+    if after > len(args):
+        raise syntax_error()
+    return args[at + 1 : after], args[after:]
+
+
+def _parse_algebra(
+    s: Session, args: Args, at: int, *, weighted: bool, store: bool
+) -> _Algebra:
+    keys, rest = _parse_keys(args, at)
+    # Redis looks the keys up before it reads the options: misses and wrong types first.
+    sources = _sources(s, keys)
+    number = len(keys)
+    weights, scored = [1.0] * number, False
+    aggregate: Callable[[float, float], float] = _sum
+    while rest:
+        word = rest[0].upper()
+        if weighted and word == b"WEIGHTS" and len(rest) > number:
+            error = "ERR weight value is not a float"
+            weights = [to_float(text, error) for text in rest[1 : number + 1]]
+            rest = rest[number + 1 :]
+        elif weighted and word == b"AGGREGATE" and len(rest) > 1:
+            if rest[1].upper() not in _AGGREGATES:
+                raise syntax_error()
+            aggregate = _AGGREGATES[rest[1].upper()]
+            rest = rest[2:]
+        elif not store and word == b"WITHSCORES":
+            scored, rest = True, rest[1:]
+        else:
+            raise syntax_error()
+    return _Algebra(sources, weights, aggregate, scored)
+
+
+def _sources(s: Session, keys: list[bytes]) -> list[dict[bytes, float]]:
+    """Look up every source; a plain set's members have score 1."""
+    sources: list[dict[bytes, float]] = []
+    for key in keys:
+        value = s.db.read(key)
+        if value is None:
+            sources.append({})
+        elif type(value) is SortedSet:
+            sources.append(value.scores)
+        elif type(value) is Set:
+            sources.append(dict.fromkeys(value, 1.0))
+        else:
+            raise wrong_type()
+    return sources
+
+
+def _weighted(score: float, weight: float) -> float:
+    product = score * weight
+    return product if product == product else 0.0
+
+
+def _union(wanted: _Algebra) -> dict[bytes, float]:
+    together: dict[bytes, float] = {}
+    for source, weight in zip(wanted.sources, wanted.weights, strict=True):
+        for member, score in source.items():
+            score = _weighted(score, weight)
+            old = together.get(member)
+            together[member] = score if old is None else wanted.aggregate(old, score)
+    return together
+
+
+def _intersection(wanted: _Algebra) -> dict[bytes, float]:
+    sources = wanted.sources
+    common: dict[bytes, float] = {}
+    for member in min(sources, key=len):
+        if not all(member in source for source in sources):
+            continue
+        scores = [
+            _weighted(source[member], weight)
+            for source, weight in zip(sources, wanted.weights, strict=True)
+        ]
+        total = scores[0]
+        for score in scores[1:]:
+            total = wanted.aggregate(total, score)
+        common[member] = total
+    return common
+
+
+def _difference(wanted: _Algebra) -> dict[bytes, float]:
+    first, *others = wanted.sources
+    return {
+        member: score
+        for member, score in first.items()
+        if not any(member in other for other in others)
+    }
+
+
+Combine = Callable[[_Algebra], dict[bytes, float]]
+
+
+def _answer(
+    s: Session, args: Args, combine: Combine, *, weighted: bool = True
+) -> Reply:
+    wanted = _parse_algebra(s, args, 1, weighted=weighted, store=False)
+    found = combine(wanted)
+    pairs = sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
+    if wanted.scored:
+        return with_scores(s, pairs)
+    return [member for member, _ in pairs]
+
+
+def _store(
+    s: Session, args: Args, combine: Combine, event: bytes, *, weighted: bool = True
+) -> int:
+    wanted = _parse_algebra(s, args, 2, weighted=weighted, store=True)
+    return store_pairs(s, args[1], list(combine(wanted).items()), event)
+
+
+@command("ZUNION")
+def zunion(s: Session, args: Args) -> Reply:
+    """Returns what several sorted sets hold together."""
+    return _answer(s, args, _union)
+
+
+@command("ZINTER")
+def zinter(s: Session, args: Args) -> Reply:
+    """Returns what several sorted sets have in common."""
+    return _answer(s, args, _intersection)
+
+
+@command("ZDIFF")
+def zdiff(s: Session, args: Args) -> Reply:
+    """Returns what the first sorted set holds and no other does."""
+    return _answer(s, args, _difference, weighted=False)
+
+
+@command("ZUNIONSTORE")
+def zunionstore(s: Session, args: Args) -> int:
+    """Stores what several sorted sets hold together."""
+    return _store(s, args, _union, b"zunionstore")
+
+
+@command("ZINTERSTORE")
+def zinterstore(s: Session, args: Args) -> int:
+    """Stores what several sorted sets have in common."""
+    return _store(s, args, _intersection, b"zinterstore")
+
+
+@command("ZDIFFSTORE")
+def zdiffstore(s: Session, args: Args) -> int:
+    """Stores what the first sorted set holds and no other does."""
+    return _store(s, args, _difference, b"zdiffstore", weighted=False)
+
+
+@command("ZINTERCARD")
+def zintercard(s: Session, args: Args) -> int:
+    """Counts what several sorted sets have in common, up to a limit."""
+    keys, rest = _parse_keys(args, 1)
+    sources = _sources(s, keys)
+    limit = 0
+    while rest:
+        if rest[0].upper() != b"LIMIT" or len(rest) < 2:
+            raise syntax_error()
+        negative = "ERR LIMIT can't be negative"
+        limit = to_int(rest[1], negative)
+        if limit < 0:
+            raise ResponseError(negative)
+        rest = rest[2:]
+    found = sum(all(m in source for source in sources) for m in min(sources, key=len))
+    return min(found, limit) if limit else found
