@@ -311,6 +311,7 @@ class Core:
             return body()
         self.nesting = 1
         self.unit_ns = 0
+        self.argv = None
         try:
             reply = body()
             if self.after:

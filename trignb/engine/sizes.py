@@ -1,8 +1,8 @@
 """Estimates of how much memory keys take: Python's own sizes, elements by their bytes.
 
 A key takes its entry in the keyspace, the key, the value and, if it has one, the deadline. A value is its
-containers and its elements; of more than `VALUE_SAMPLES` elements some from both ends stand for all, so that
-no value takes long to look at. Sharing between values, memory that the allocator holds back and what clients
+containers and its elements; of more than `VALUE_SAMPLES` elements some stand for all, so that no value takes
+long to look at. Sharing between values, memory that the allocator holds back and what clients
 have in their queues are left out.
 """
 
@@ -143,11 +143,11 @@ _SIZES: Final[dict[type, Callable[[Any, int], int]]] = {
 
 
 def _some_of(table: dict[bytes, Any], samples: int) -> list[bytes]:
-    """Return keys of a table from both of its ends, or all of them."""
-    if not 0 < samples < len(table):
-        return list(table)
-    front = samples // 2
-    return [*islice(table, front), *islice(reversed(table), samples - front)]
+    """Return the latest keys of a table, or all of them."""
+    # Not the first: behind those that were deleted in order the way there is long.
+    if 0 < samples < len(table):
+        return list(islice(reversed(table), samples))
+    return list(table)
 
 
 def _scaled(size: int, some: list[Any], value: Any) -> int:
