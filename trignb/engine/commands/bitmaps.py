@@ -121,14 +121,17 @@ def getbit(s: Session, args: Args) -> int:
 @command("BITCOUNT")
 def bitcount(s: Session, args: Args) -> int:
     """Counts the set bits of a string or of a range of its bytes or bits."""
+    # The key comes first: for one that is absent the other arguments are not looked at.
+    value = _read(s, args[1])
+    if value is None:
+        return 0
     start, end, by_bit = 0, -1, False
     if len(args) in (4, 5):
         start, end = to_int(args[2]), to_int(args[3])
         by_bit = len(args) == 5 and _is_bit(args[4])
     elif len(args) != 2:
         raise syntax_error()
-    value = _read(s, args[1])
-    if value is None or end < start < 0:
+    if end < start < 0:
         return 0
     first, last = _bit_range(len(value), start, end, by_bit=by_bit)
     return count_bits(value, first, last) if first <= last else 0
@@ -140,6 +143,9 @@ def bitpos(s: Session, args: Args) -> int:
     bit = to_int(args[2])
     if bit not in (0, 1):
         raise ResponseError("ERR The bit argument must be 1 or 0.")
+    value = _read(s, args[1])
+    if value is None:
+        return -1 if bit else 0
     start, end, by_bit = 0, -1, False
     if len(args) > 6:
         raise syntax_error()
@@ -149,9 +155,6 @@ def bitpos(s: Session, args: Args) -> int:
         by_bit = _is_bit(args[5])
     if len(args) > 4:
         end = to_int(args[4])
-    value = _read(s, args[1])
-    if value is None:
-        return -1 if bit else 0
     first, last = _bit_range(len(value), start, end, by_bit=by_bit)
     if first > last:
         return -1
