@@ -30,9 +30,8 @@ def text(run):
         ("BITCOUNT s 0", "ERR syntax error"),
         ("BITCOUNT s 0 1 word", "ERR syntax error"),
         ("BITCOUNT l", WRONG_TYPE),
-        # Since 7.2 the arguments count whether or not there is a key.
-        ("BITCOUNT none a 1", NOT_AN_INTEGER),
-        ("BITPOS none 1 a", NOT_AN_INTEGER),
+        ("BITCOUNT none a 1", 0),
+        ("BITPOS none 1 a", -1),
         ("BITPOS s 1", 1),
         ("BITPOS s 0", 0),
         ("BITPOS s 1 2", 17),
