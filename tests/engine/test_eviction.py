@@ -153,6 +153,25 @@ def test_counting_agrees_with_looking(engine):
     assert sizes == engine.execute("MEMORY", "USAGE", "again")
 
 
+def test_what_a_consumer_group_remembers_is_counted(engine, session):
+    set_config(engine, maxmemory="1gb")
+    run(engine, "XGROUP CREATE s g $ MKSTREAM", "XGROUP CREATECONSUMER s g c")
+    for i in range(100):
+        run(engine, f"XADD s {i + 1} f v")
+    before = used(engine)
+    run(engine, "XREADGROUP GROUP g c COUNT 30 STREAMS s >")
+    pending = used(engine) - before
+    assert pending > 30 * 100
+    run(session, "MULTI", "XREADGROUP GROUP g c COUNT 30 STREAMS s >", "EXEC")
+    read = (
+        "return redis.call('xreadgroup','group','g','c','count',30,'streams','s','>')"
+    )
+    engine.execute("EVAL", read, 1, "s")
+    assert used(engine) - before == 3 * pending
+    run(engine, *(f"XACK s g {i + 1}" for i in range(90)))
+    assert used(engine) == before
+
+
 def test_swapped_databases_keep_their_sizes(engine):
     set_config(engine, maxmemory="1gb")
     run(engine, "SET a 1", "SWAPDB 0 1", "SET b 2", "SELECT 1", "APPEND a 23", "DEL a")

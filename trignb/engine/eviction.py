@@ -14,6 +14,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
+from trignb.engine.keyspecs import keys_of
 from trignb.engine.spec import DENYOOM
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ Choice = tuple["Database", bytes]
 
 # What a client in MULTI state may still say: a queue takes memory, too.
 _NEVER_QUEUED: Final = frozenset({"exec", "discard", "quit", "reset"})
+
+# Commands that change how much a consumer group remembers, and fire no event.
+_SILENT: Final = frozenset({"xack", "xautoclaim", "xclaim", "xreadgroup"})
 
 _POOL_SIZE: Final = 16
 _first = itemgetter(0)
@@ -75,17 +79,15 @@ class Eviction:
     # -- configuration
 
     def _set_limit(self, limit: int) -> None:
-        before, self.limit = self.limit, limit
-        if bool(limit) != bool(before):
-            self._stand_up() if limit else self._stand_down()
-        if not limit:
-            return
         core = self.core
-        if not core.nesting:
-            with core.lock:
+        with core.lock:
+            before, self.limit = self.limit, limit
+            if bool(limit) != bool(before):
+                self._stand_up() if limit else self._stand_down()
+            if not core.nesting:
                 self.perform()
-        elif self._after_command not in core.jobs:
-            core.queue_job(self._after_command)
+            elif limit and self._after_command not in core.jobs:
+                core.queue_job(self._after_command)
 
     def _change_policy(self, _policy: str) -> None:
         # Scores of one policy mean nothing to another.
@@ -118,11 +120,22 @@ class Eviction:
     # -- before a command
 
     def _gate(self, session: Session, command: Command, args: list[bytes]) -> None:
-        if self.core.nesting:
-            return
-        self.refuses = not self.perform()
-        if self.refuses and self._is_denied(session, command, args):
-            raise session.refuse(command, OUT_OF_MEMORY)
+        if not self.core.nesting:
+            self.refuses = not self.perform()
+            if self.refuses and self._is_denied(session, command, args):
+                raise session.refuse(command, OUT_OF_MEMORY)
+        if command.name in _SILENT:
+            self._note_silent(session, command, args)
+        elif command.name == "exec":
+            for queued in session.queue or ():
+                self._note_silent(session, *queued)
+
+    def _note_silent(
+        self, session: Session, command: Command, args: list[bytes]
+    ) -> None:
+        if command.name in _SILENT:
+            for key in keys_of(command, args):
+                self.core.memory.changed(session.db, key)
 
     def _is_denied(self, session: Session, command: Command, args: list[bytes]) -> bool:
         if session.queue is not None:
@@ -150,7 +163,7 @@ class Eviction:
         When time is up the rest is left to a thread, and commands go on meanwhile.
         """
         self._is_behind = False
-        if not self._is_allowed():
+        if not self.limit or not self._is_allowed():
             return True
         excess = self.core.memory.used() - self.limit
         if excess <= 0:

@@ -133,6 +133,11 @@ class Memory:
     def _on_event(self, db: Database, _kind: int, _event: bytes, key: bytes) -> None:
         self._changed.add((db, key))
 
+    def changed(self, db: Database, key: bytes) -> None:
+        """Take note of a change that fires no event."""
+        if self.is_counting:
+            self._changed.add((db, key))
+
     def settle(self) -> None:
         """Look at the keys that have changed."""
         changed = self._changed

@@ -416,6 +416,7 @@ class Streams:
         if dropped:
             self.core.dirty += dropped
             db.touch(name)
+            self.core.memory.changed(db, name)
             self.core.add_effect(db.index, [b"XTRIM", name, b"MINID", format_id(limit)])
 
 
