@@ -30,7 +30,7 @@ from rich.table import Table
 import trignb
 from oracle.server import RedisServer, find_redis_server
 
-REPEATS = 7
+REPEATS = 15
 NON_MATCHING = 10_000
 MEMORY_KEYS = 1_000_000
 LIBRARY_LOADS, LIBRARY_WARMUP = 200, 20
