@@ -26,6 +26,7 @@ LAYERS = {
     "trignb.engine": 3,
     "trignb.functions": 4,
     "trignb.lua": 4,
+    "trignb.persistence": 4,
     "trignb.api": 5,
     "trignb.client": 5,
     "trignb.cli": 5,

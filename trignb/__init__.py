@@ -16,6 +16,7 @@ from trignb.engine.session import Session
 from trignb.errors import (
     EngineClosed,
     JavaScriptError,
+    RdbError,
     ResponseError,
     TrignbError,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Engine",
     "EngineClosed",
     "JavaScriptError",
+    "RdbError",
     "ResponseError",
     "Session",
     "Snapshot",

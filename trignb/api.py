@@ -7,7 +7,8 @@ DataFrames and the redis-py client.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike, fspath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ from trignb.functions.registry import Registry
 from trignb.lua.commands import function_family, script_family
 from trignb.lua.libraries import Libraries
 from trignb.lua.scripts import Scripts
+from trignb.persistence.commands import reload_subcommand, save_family
+from trignb.persistence.loading import highest_database, install
+from trignb.persistence.rdb_file import read_rdb
+from trignb.persistence.saving import Saver, replacing
 
 if TYPE_CHECKING:
     import redis
@@ -103,10 +108,70 @@ class Engine:
         self.lua_libraries = Libraries(core, self.scripts)
         core.add_family(script_family(self.scripts))
         core.add_family(function_family(self.lua_libraries))
+        self.saver = Saver(core, self.lua_libraries)
+        self.saver.has_directory = "dir" in config
+        core.add_family(save_family(self.saver))
+        core.debug_subcommands[b"RELOAD"] = reload_subcommand(self.saver)
         if log_size is not None:
             core.record_notifications(log_size)
         if config:
             core.config.set_initial(config)
+
+    @classmethod
+    def from_rdb(
+        cls,
+        path: str | PathLike[str],
+        *,
+        progress: Callable[[int, int], object] | None = None,
+        **kwargs: Any,
+    ) -> Engine:
+        """Return an engine with the keys and Lua functions of an RDB file.
+
+        Parameters
+        ----------
+        path : str or path
+            A file that Redis 5 to 7.2 or `save` wrote. Keys whose deadline has passed are
+            left out, and so is what belongs to modules, with a warning in the log.
+        progress : callable, optional
+            Called with bytes read and bytes there are, once per megabyte and at the end.
+        **kwargs
+            As for `Engine`. Without ``databases`` there are as many as the file needs, 16
+            at least.
+
+        Raises
+        ------
+        RdbError
+            When the file is none, of a later version, or damaged.
+        OSError
+            When it cannot be read.
+
+        Examples
+        --------
+        >>> with Engine() as engine:
+        ...     engine.execute("SET", "greeting", "hello")
+        ...     engine.save("/tmp/dump.rdb")
+        'OK'
+        >>> with Engine.from_rdb("/tmp/dump.rdb") as engine:
+        ...     engine.execute("GET", "greeting")
+        b'hello'
+        """
+        with open(path, "rb") as file:
+            data = file.read()
+        engine = cls(**kwargs)
+        try:
+            core = engine.core
+            now_ms = core.clock.read() // 1_000_000
+            contents = read_rdb(data, core.config.values, now_ms, progress)
+            needed = highest_database(contents) + 1
+            if needed > len(core.databases) and "databases" not in kwargs:
+                engine.close()
+                engine = cls(databases=needed, **kwargs)
+            with engine.core.lock:
+                install(engine.core, engine.lua_libraries, contents)
+        except BaseException:
+            engine.close()
+            raise
+        return engine
 
     # -- commands
 
@@ -249,6 +314,20 @@ class Engine:
         """
         self.core.restore(snapshot.contents)
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write all keys, with their deadlines, and the Lua functions to an RDB file.
+
+        redis-server 7.0 and later start on it. JavaScript libraries are not part of it.
+        Commands of other threads wait meanwhile; BGSAVE lets them go on.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written; one that was there stays as it was.
+        """
+        with self.core.lock, replacing(fspath(path)) as file:
+            self.saver.write(file)
+
     def reset(self, *, keep_libraries: bool = False) -> None:
         """Drop all keys, logs and counters, and all libraries unless they are to be kept."""
         with self.core.lock:
@@ -264,6 +343,7 @@ class Engine:
     def close(self) -> None:
         """Stop the engine and its JavaScript; later commands raise `EngineClosed`."""
         self.library_registry.close()
+        self.saver.close()
         self.core.close()
 
     def __enter__(self) -> Engine:

@@ -5,6 +5,7 @@
     TrignbError
     ├── ResponseError            an error reply, Redis's text word for word
     │   └── JavaScriptError      a library failed to load or to run; knows the user's own line
+    ├── RdbError                 a file is no RDB file, or a damaged one
     └── EngineClosed             the engine was closed
         └── SessionClosed        this client of it was (QUIT, CLIENT KILL)
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 __all__ = [
     "EngineClosed",
     "JavaScriptError",
+    "RdbError",
     "ResponseError",
     "SessionClosed",
     "TrignbError",
@@ -67,6 +69,10 @@ class JavaScriptError(ResponseError):
         self.line = line
         self.column = column
         self.stack = stack
+
+
+class RdbError(TrignbError):
+    """A file cannot be loaded: it is no RDB file, of a later version, or damaged."""
 
 
 class EngineClosed(TrignbError):

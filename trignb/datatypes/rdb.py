@@ -35,6 +35,8 @@ __all__ = [
     "LOADERS",
     "RDB_VERSION",
     "SAVERS",
+    "STRING",
+    "EmptyValue",
     "Reader",
     "Writer",
     "dump_value",
@@ -93,6 +95,10 @@ DEFAULTS: Final[Config] = {
     "zset-max-listpack-entries": 128,
     "zset-max-listpack-value": 64,
 }
+
+
+class EmptyValue(ValueError):
+    """A collection without elements, as old versions wrote them by mistake."""
 
 
 def dump_value(value: object, config: Config = DEFAULTS) -> bytes:
@@ -293,8 +299,10 @@ def _load_packed_hash(
 
 
 def _make_hash(elements: list[bytes], config: Config, longest: int) -> Hash:
-    if not elements or len(elements) & 1:
-        raise ValueError("hash: a field without a value, or none at all")
+    if not elements:
+        raise EmptyValue("hash: no fields")
+    if len(elements) & 1:
+        raise ValueError("hash: a field without a value")
     value = Hash()
     value.fill(elements, HashLimits(config["hash-max-listpack-entries"], longest))
     if 2 * len(value) != len(elements):
@@ -342,7 +350,7 @@ def _load_quicklist_2(reader: Reader, config: Config) -> List:
 
 def _make_list(elements: list[bytes], config: Config) -> List:
     if not elements:
-        raise ValueError("list: no elements")
+        raise EmptyValue("list: no elements")
     return List(config["list-max-listpack-size"], elements)
 
 
@@ -385,8 +393,10 @@ def _load_packed_set(reader: Reader, config: Config) -> Set:
 def _make_set(members: list[bytes], config: Config, longest: int) -> Set:
     entries = config["set-max-intset-entries"], config["set-max-listpack-entries"]
     value = Set(members, SetLimits(*entries, longest))
-    if not value or len(value) != len(members):
-        raise ValueError("set: no members, or one is there twice")
+    if not value:
+        raise EmptyValue("set: no members")
+    if len(value) != len(members):
+        raise ValueError("set: a member is there twice")
     return value
 
 
@@ -461,8 +471,10 @@ def _make_sorted_set(pairs: list[tuple[bytes, float]]) -> SortedSet:
     if any(score != score for _, score in pairs):
         raise ValueError("zset: a score that is no number")
     value = SortedSet(pairs)
-    if not value or len(value) != len(pairs):
-        raise ValueError("zset: no members, or one is there twice")
+    if not value:
+        raise EmptyValue("zset: no members")
+    if len(value) != len(pairs):
+        raise ValueError("zset: a member is there twice")
     return value
 
 

@@ -33,6 +33,7 @@ from trignb.engine.memory import Memory
 from trignb.engine.pause import Pause
 from trignb.engine.permissions import Permissions
 from trignb.engine.pubsub import PubSub
+from trignb.engine.saves import SaveState
 from trignb.engine.scan import Cursors
 from trignb.engine.slowlog import SlowLog
 from trignb.engine.table import CommandTable
@@ -41,6 +42,7 @@ from trignb.errors import EngineClosed, ResponseError
 from trignb.reply import NO_REPLY
 
 if TYPE_CHECKING:
+    from trignb.engine.commands.debugging import Subcommand
     from trignb.engine.session import Session
     from trignb.engine.spec import Command, CommandFamily
 
@@ -139,6 +141,10 @@ class Core:
         # Set while a script that runs too long lets others in: raises BUSY, or is true
         # for the commands that are allowed then, which run beside the script's unit.
         self.busy: Callable[[Session, Command], bool] | None = None
+
+        self.saves = SaveState(self.started_ns)
+        # What layers above add to DEBUG.
+        self.debug_subcommands: dict[bytes, Subcommand] = {}
 
         # What layers above present as modules, as MODULE LIST shows them.
         self.modules: list[dict[bytes, Any]] = []

@@ -189,25 +189,28 @@ def _system_memory() -> int:
 
 
 def _persistence(core: Core) -> Fields:
+    saves = core.saves
+    is_saving = saves.started is not None
+    done, total = (saves.keys_done, saves.keys_total) if is_saving else (0, 0)
     return {
         "loading": int(core.is_loading),
         "async_loading": 0,
         "current_cow_peak": 0,
         "current_cow_size": 0,
         "current_cow_size_age": 0,
-        "current_fork_perc": "0.00",
-        "current_save_keys_processed": 0,
-        "current_save_keys_total": 0,
-        "rdb_changes_since_last_save": core.dirty,
-        "rdb_bgsave_in_progress": 0,
-        "rdb_last_save_time": core.started_ns // _SECOND_NS,
-        "rdb_last_bgsave_status": "ok",
-        "rdb_last_bgsave_time_sec": -1,
-        "rdb_current_bgsave_time_sec": -1,
-        "rdb_saves": 0,
+        "current_fork_perc": f"{100 * done / total if total else 0:.2f}",
+        "current_save_keys_processed": done,
+        "current_save_keys_total": total,
+        "rdb_changes_since_last_save": core.dirty - saves.dirty,
+        "rdb_bgsave_in_progress": int(is_saving),
+        "rdb_last_save_time": saves.last_ns // _SECOND_NS,
+        "rdb_last_bgsave_status": "err" if saves.failed else "ok",
+        "rdb_last_bgsave_time_sec": saves.seconds,
+        "rdb_current_bgsave_time_sec": saves.seconds_so_far(),
+        "rdb_saves": saves.saves,
         "rdb_last_cow_size": 0,
-        "rdb_last_load_keys_expired": 0,
-        "rdb_last_load_keys_loaded": 0,
+        "rdb_last_load_keys_expired": saves.keys_expired,
+        "rdb_last_load_keys_loaded": saves.keys_loaded,
         "aof_enabled": int(core.config.values["appendonly"]),
         "aof_rewrite_in_progress": 0,
         "aof_rewrite_scheduled": 0,
@@ -398,3 +401,4 @@ def reset_stats(core: Core) -> None:
     core.hits = core.misses = core.expired_keys = core.evicted_keys = 0
     core.connections_received = 0
     core.errors.clear()
+    core.saves.saves = 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from trignb.datatypes.rdb import dump_value
 from trignb.engine.commands.connection import wrong_subcommand
 from trignb.engine.commands.keys import object_encoding, object_refcount
+from trignb.engine.digest import dataset_digest, value_digest
 from trignb.engine.parameters import parse_memory
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
@@ -30,7 +31,10 @@ _PAYLOAD_FRAME = 11
 
 
 class Subcommand(NamedTuple):
-    """What runs for a word, and how many arguments it takes, DEBUG and the word included."""
+    """What runs for a word, and how many arguments it takes, DEBUG and the word included.
+
+    A negative length means at least so many.
+    """
 
     run: Callable[[Session, Args], Reply]
     length: int
@@ -47,17 +51,20 @@ def debug(s: Session, args: Args) -> Reply:
         )
     word = args[1].upper()
     if word == b"HELP" and len(args) == 2:
-        return _help()
-    found = _SUBCOMMANDS.get(word)
-    if found is None or len(args) != found.length:
+        return _help(s)
+    found = _SUBCOMMANDS.get(word) or s.core.debug_subcommands.get(word)
+    if found is None or not (
+        len(args) == found.length or len(args) >= -found.length > 0
+    ):
         raise wrong_subcommand(args)
     return found.run(s, args)
 
 
-def _help() -> list[Status]:
+def _help(s: Session) -> list[Status]:
     lines = ["DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
-    for word, (run, length) in _SUBCOMMANDS.items():
-        lines += [word.decode() + (" ..." if length > 2 else ""), f"    {run.__doc__}"]
+    subcommands = sorted((_SUBCOMMANDS | s.core.debug_subcommands).items())
+    for word, (run, length) in subcommands:
+        lines += [word.decode() + (" ..." if length != 2 else ""), f"    {run.__doc__}"]
     return [Status(line) for line in [*lines, "HELP", "    Prints this help."]]
 
 
@@ -65,6 +72,22 @@ def _sleep(s: Session, args: Args) -> Status:
     """Stops the engine for some seconds."""
     time.sleep(max(float(_leading(rb"[0-9]*\.?[0-9]*", args[2]) or b"0"), 0))
     return OK
+
+
+def _digest(s: Session, args: Args) -> Status:
+    """Sums up all keys: equal keyspaces have equal digests."""
+    return Status(dataset_digest(s.core.databases).hex())
+
+
+def _digest_value(s: Session, args: Args) -> list[Status]:
+    """Sums up the values of keys."""
+    db = s.db
+    return [
+        Status(value_digest(db.data[key], key in db.expires).hex())
+        if key in db.data
+        else Status("0" * 40)
+        for key in args[2:]
+    ]
 
 
 def _set_active_expire(s: Session, args: Args) -> Status:
@@ -172,6 +195,8 @@ _SAMPLES: Final[dict[bytes, Any]] = {
 
 _SUBCOMMANDS: Final[dict[bytes, Subcommand]] = {
     b"CHANGE-REPL-ID": Subcommand(_change_repl_id, 2),
+    b"DIGEST": Subcommand(_digest, 2),
+    b"DIGEST-VALUE": Subcommand(_digest_value, -2),
     b"ERROR": Subcommand(_error, 3),
     b"LISTPACK": Subcommand(_listpack, 3),
     b"LOG": Subcommand(_log, 3),

@@ -1,0 +1,314 @@
+"""Saving: SAVE under the lock, BGSAVE on a thread of its own, and the save points of the configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from trignb.engine.sizes import estimate_database
+from trignb.engine.spec import WRITE
+from trignb.engine.stats import REDIS_VERSION
+from trignb.persistence.rdb_file import FILE_VERSION, RdbWriter
+from trignb.persistence.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.session import Session
+    from trignb.engine.spec import Command
+    from trignb.lua.libraries import Libraries
+
+__all__ = ["Saver", "replacing"]
+
+logger = logging.getLogger(__name__)
+
+Facts = dict[bytes, bytes]
+
+# How often save points are looked at, and how long a save that failed is not tried again.
+_PERIOD_S: Final = 0.1
+_RETRY_S: Final = 5
+
+_REFUSAL: Final = (
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to "
+    "persist to disk. Commands that may modify the data set are disabled, because this "
+    "instance is configured to report errors during writes if RDB snapshotting fails "
+    "(stop-writes-on-bgsave-error option). Please check the Redis logs for details about "
+    "the RDB error."
+)
+
+
+class Saver:
+    """What one engine saves, and when.
+
+    Parameters
+    ----------
+    core : Core
+        The engine.
+    libraries : Libraries
+        Its libraries of Lua functions, saved with the keys.
+
+    Attributes
+    ----------
+    has_directory : bool
+        Whether ``dir`` was set: save points act only then.
+    """
+
+    def __init__(self, core: Core, libraries: Libraries) -> None:
+        self.core = core
+        self.libraries = libraries
+        self.has_directory = False
+        self._thread: threading.Thread | None = None
+        self._points_thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._tried_at = 0.0
+        self._directory = core.config.values["dir"]
+        core.config.on_change("dir", self._directory_changed)
+        core.config.on_change("save", lambda _points: self._watch_points())
+        core.config.on_change(
+            "stop-writes-on-bgsave-error", lambda _on: self._choose_gate()
+        )
+
+    @property
+    def path(self) -> str:
+        """Where SAVE and BGSAVE write."""
+        values = self.core.config.values
+        return os.path.join(str(values["dir"]), str(values["dbfilename"]))
+
+    # -- now
+
+    def save(self) -> None:
+        """Save, with the lock held; raises OSError."""
+        core = self.core
+        with replacing(self.path) as file:
+            self.write(file)
+        core.saves.succeeded(core.clock.read(), core.dirty)
+        core.saves.failed = False
+        self._choose_gate()
+
+    def write(self, file: BinaryIO, version: int = FILE_VERSION) -> None:
+        """Write the keys and functions there are; the lock is held."""
+        core = self.core
+        access, policy = core.access, core.config.values["maxmemory-policy"]
+        with self._begin(file, self._facts(), self._codes(), version) as out:
+            for db in core.databases:
+                if not db.data:
+                    continue
+                out.database(db.index, len(db.data), len(db.expires))
+                deadlines = db.expires
+                for key, value in db.data.items():
+                    out.key(
+                        key,
+                        value,
+                        deadlines.get(key),
+                        access.idle_s(db, key) if policy.endswith("-lru") else None,
+                        access.frequency(db, key) if policy.endswith("-lfu") else None,
+                    )
+
+    def _codes(self) -> list[bytes]:
+        return [library.code for library in self.libraries.loaded.values()]
+
+    def _facts(self) -> Facts:
+        core = self.core
+        used = sum(map(estimate_database, core.databases))
+        return {
+            b"redis-ver": REDIS_VERSION.encode(),
+            b"redis-bits": b"64",
+            b"ctime": b"%d" % (core.clock.read() // 1_000_000_000),
+            b"used-mem": b"%d" % used,
+            b"aof-base": b"0",
+        }
+
+    def _begin(
+        self, file: BinaryIO, facts: Facts, functions: Iterable[bytes], version: int
+    ) -> RdbWriter:
+        out = RdbWriter(file, self.core.config.values, version)
+        for name, value in facts.items():
+            out.aux(name, value)
+        for code in functions:
+            out.function(code)
+        return out
+
+    # -- in the background
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether a save in the background is under way."""
+        return self.core.saves.started is not None
+
+    def start(self) -> None:
+        """Begin a save in the background; the lock is held and none is under way."""
+        core, saves = self.core, self.core.saves
+        saves.is_scheduled = False
+        snapshot = Snapshot(core, self._codes())
+        saves.started = self._tried_at = perf_counter()
+        saves.keys_done, saves.keys_total = 0, snapshot.size
+        self._thread = threading.Thread(
+            target=self._run,
+            args=(snapshot, self._facts(), self.path, core.dirty),
+            name="trignb-save",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def schedule(self) -> None:
+        """Begin a save as soon as the unit under way has ended."""
+        self.core.saves.is_scheduled = True
+        self.core.queue_job(self._start_scheduled)
+
+    def _start_scheduled(self) -> None:
+        if self.core.saves.is_scheduled and not self.is_saving:
+            self.start()
+
+    def _run(self, snapshot: Snapshot, facts: Facts, path: str, dirty: int) -> None:
+        failed = True
+        try:
+            with replacing(path) as file:
+                self._write_snapshot(file, snapshot, facts)
+            failed = False
+        except (OSError, _Stopped) as error:
+            logger.warning("the keys could not be saved to %s: %s", path, error)
+        finally:
+            # Also after an error nobody thought of: no engine stays guarded.
+            snapshot.close()
+            self._ended(dirty, failed=failed)
+
+    def _write_snapshot(self, file: BinaryIO, snapshot: Snapshot, facts: Facts) -> None:
+        saves = self.core.saves
+        with self._begin(file, facts, snapshot.functions, FILE_VERSION) as out:
+            for index, keys, deadlines, entries in snapshot.databases():
+                out.database(index, keys, deadlines)
+                for entry in entries:
+                    if self._stop.is_set():
+                        raise _Stopped("the engine was closed")
+                    out.key(*entry)
+                    saves.keys_done += 1
+
+    def _ended(self, dirty: int, *, failed: bool) -> None:
+        core, saves = self.core, self.core.saves
+        core.acquire_in_background()
+        try:
+            if saves.started is not None:
+                saves.seconds = int(perf_counter() - saves.started)
+            saves.started = None
+            saves.failed = failed
+            if not failed:
+                saves.succeeded(core.clock.read(), dirty)
+            self._choose_gate()
+        finally:
+            core.lock.release()
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Return when no save is under way any more."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
+
+    def close(self) -> None:
+        """Give up the save under way and look at no save points any more."""
+        self._stop.set()
+        self.wait(5.0)
+
+    # -- writes are refused while saves fail
+
+    def _choose_gate(self) -> None:
+        core = self.core
+        values = core.config.values
+        refuses = (
+            core.saves.failed
+            and bool(values["save"])
+            and values["stop-writes-on-bgsave-error"]
+        )
+        if refuses != (_refuse_writes in core.gates):
+            if refuses:
+                core.gates.append(_refuse_writes)
+            else:
+                core.gates.remove(_refuse_writes)
+            core.rearm_sessions()
+
+    # -- save points
+
+    def _directory_changed(self, directory: str) -> None:
+        if directory != self._directory:
+            self.has_directory = True
+            self._watch_points()
+
+    def _watch_points(self) -> None:
+        """Look at save points from now on, where there are any."""
+        self._choose_gate()
+        if not (self.core.config.values["save"] and self.has_directory):
+            return
+        if self._points_thread is None:
+            self._points_thread = threading.Thread(
+                target=_watch_points,
+                args=(weakref.ref(self), self._stop),
+                name="trignb-save-points",
+                daemon=True,
+            )
+            self._points_thread.start()
+
+    def look_at_points(self) -> None:
+        """Begin a save if one of the save points has been reached."""
+        core = self.core
+        if not (self.has_directory and self._is_due()):
+            return
+        core.acquire_in_background()
+        try:
+            if self._is_due() and not core.nesting:
+                self.start()
+        finally:
+            core.lock.release()
+
+    def _is_due(self) -> bool:
+        core, saves = self.core, self.core.saves
+        if self.is_saving or (
+            saves.failed and perf_counter() - self._tried_at < _RETRY_S
+        ):
+            return False
+        changes = core.dirty - saves.dirty
+        elapsed_s = (core.clock.read() - saves.last_ns) // 1_000_000_000
+        return any(
+            changes >= enough and elapsed_s > seconds
+            for seconds, enough in core.config.values["save"]
+        )
+
+
+class _Stopped(Exception):
+    """The engine was closed before a save had ended."""
+
+
+def _refuse_writes(session: Session, command: Command, _args: list[bytes]) -> None:
+    if command.flags & WRITE or command.name == "ping":
+        raise session.refuse(command, _REFUSAL)
+
+
+def _watch_points(saver_ref: weakref.ref[Saver], stop: threading.Event) -> None:
+    """Look at the save points until told to stop, or until there is no engine any more."""
+    while not stop.wait(_PERIOD_S):
+        saver = saver_ref()
+        if saver is None:
+            return
+        saver.look_at_points()
+        del saver
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of `path` when all of it is on disk."""
+    name = f"temp-{os.getpid()}-{secrets.token_hex(4)}.rdb"
+    temporary = os.path.join(os.path.dirname(path), name)
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise

@@ -1,0 +1,149 @@
+"""The keyspace as it was at one moment, while commands go on changing it.
+
+Taking one copies the dicts of keys and deadlines, not the values: 60 ms for a million keys. From then on the
+databases look their keys up through `GuardedKeys`, which sees to it that a value still to be saved is copied
+before anybody gets to it and might change it. Strings of type ``bytes`` never change, so most keys cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from trignb.datatypes import copy_value
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.database import Database
+
+__all__ = ["GuardedKeys", "SavedKey", "Snapshot"]
+
+# How long commands wait at most while keys are taken out, and keys between two looks at
+# the clock.
+_SLICE_S: Final = 0.002
+_LOOK: Final = 16
+
+
+class GuardedKeys(dict[bytes, Any]):
+    """Keys of a database; values in `pending` are copied there before they are handed out."""
+
+    __slots__ = ("pending",)
+
+    def __init__(self, data: dict[bytes, Any]) -> None:
+        super().__init__(data)
+        # What was there when the snapshot was taken and has not been saved yet.
+        self.pending = data
+
+    def _guard(self, key: bytes, value: Any) -> None:
+        if type(value) is not bytes and self.pending.get(key) is value:
+            self.pending[key] = copy_value(value)
+
+    def get(self, key: bytes, default: Any = None) -> Any:
+        """Return a value that may be changed."""
+        value = super().get(key, default)
+        self._guard(key, value)
+        return value
+
+    def __getitem__(self, key: bytes) -> Any:
+        value = super().__getitem__(key)
+        self._guard(key, value)
+        return value
+
+    def pop(self, key: bytes, *default: Any) -> Any:
+        """Take a key away; its value may live on and change under another name."""
+        value = super().pop(key, *default)
+        self._guard(key, value)
+        return value
+
+
+class SavedKey(NamedTuple):
+    """One key of a snapshot."""
+
+    key: bytes
+    value: Any
+    deadline_ms: int | None
+    idle_s: int | None
+    frequency: int | None
+
+
+class _Part:
+    """One database's share of a snapshot."""
+
+    def __init__(self, db: Database) -> None:
+        self.index = db.index
+        self.db = db
+        self.pending = db.data
+        self.deadlines = dict(db.expires)
+        self.size = len(db.data)
+        self.guarded = db.data = GuardedKeys(self.pending)
+
+
+class Snapshot:
+    """All databases as they are when it is made; the lock is held then.
+
+    Attributes
+    ----------
+    functions : list of bytes
+        The code of every library of Lua functions.
+    """
+
+    def __init__(self, core: Core, functions: list[bytes]) -> None:
+        self.core = core
+        self.functions = functions
+        policy = core.config.values["maxmemory-policy"]
+        self._has_idle = policy.endswith("-lru")
+        self._has_frequency = policy.endswith("-lfu")
+        self._parts = [_Part(db) for db in core.databases if db.data]
+
+    @property
+    def size(self) -> int:
+        """How many keys there are in it."""
+        return sum(part.size for part in self._parts)
+
+    def databases(self) -> Iterator[tuple[int, int, int, Iterator[SavedKey]]]:
+        """Yield index, number of keys, number of deadlines and the keys of each database."""
+        for part in self._parts:
+            yield part.index, part.size, len(part.deadlines), self._keys(part)
+
+    def _keys(self, part: _Part) -> Iterator[SavedKey]:
+        names = iter(list(part.pending))
+        while taken := self._take(part, names):
+            yield from taken
+
+    def _take(self, part: _Part, names: Iterator[bytes]) -> list[SavedKey]:
+        """Take some keys out, for so long that nobody notices."""
+        taken: list[SavedKey] = []
+        core, db, pending, deadlines = self.core, part.db, part.pending, part.deadlines
+        core.acquire_in_background()
+        try:
+            end = perf_counter() + _SLICE_S
+            for key in names:
+                value = pending.pop(key)
+                if type(value) is not bytes:
+                    value = copy_value(value)
+                taken.append(
+                    SavedKey(
+                        key,
+                        value,
+                        deadlines.get(key),
+                        core.access.idle_s(db, key) if self._has_idle else None,
+                        core.access.frequency(db, key) if self._has_frequency else None,
+                    )
+                )
+                if not len(taken) % _LOOK and perf_counter() > end:
+                    break
+        finally:
+            core.lock.release()
+        return taken
+
+    def close(self) -> None:
+        """Give the databases plain dicts again, wherever their keys are now."""
+        guarded = {id(part.guarded) for part in self._parts}
+        for db in self.core.databases:
+            self.core.acquire_in_background()
+            try:
+                if id(db.data) in guarded:
+                    db.data = dict(db.data)
+            finally:
+                self.core.lock.release()
