@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 import time
@@ -145,16 +146,34 @@ INTERRUPTED = {
 }
 
 
-def interrupted(delay_s, function):
-    """Call `function`; Control-C comes after `delay_s`."""
-    timer = threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    function()
+@pytest.fixture(scope="module")
+def interrupted():
+    """Call a function; Control-C comes after a while.
+
+    One thread sends them all: an interrupt that hits the collection of a thread object is
+    lost, as Python ignores exceptions there.
+    """
+    delays = queue.SimpleQueue()
+
+    def send():
+        while (delay_s := delays.get()) is not None:
+            time.sleep(delay_s)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupted(delay_s, function):
+        delays.put(delay_s)
+        function()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    yield interrupted
+    delays.put(None)
+    thread.join()
 
 
 @pytest.mark.parametrize("code", INTERRUPTED.values(), ids=INTERRUPTED)
 @pytest.mark.parametrize("delay_s", [0.01, 0.2])
-def test_keyboard_interrupt(load, host, code, delay_s):
+def test_keyboard_interrupt(load, host, interrupted, code, delay_s):
     host.commands[b"slow"] = lambda: time.sleep(0.01)
     library = load(
         f"""redis.registerFunction('f', (client) => {{ {code} }});
@@ -167,18 +186,18 @@ def test_keyboard_interrupt(load, host, code, delay_s):
     assert [library.call("after") for _ in range(3)] == [1, 2, 3]
 
 
-def test_keyboard_interrupts_in_a_row(load, host):
+def test_keyboard_interrupts_in_a_row(load, interrupted):
     library = load(
         """redis.registerFunction('f', (client) => { while (true) client.call('incr', 'n') });
         redis.registerFunction('after', (client) => client.call('incr', 'after'));"""
     )
     for i in range(20):
         with pytest.raises(KeyboardInterrupt):
-            interrupted(0.002 * i, lambda: library.call("f"))
+            interrupted(0.002 * (i + 1), lambda: library.call("f"))
         assert library.call("after") == i + 1
 
 
-def test_keyboard_interrupt_while_loading(host):
+def test_keyboard_interrupt_while_loading(host, interrupted):
     with pytest.raises(KeyboardInterrupt):
         interrupted(0.1, lambda: Library(host, "while (true);"))
 

@@ -391,6 +391,8 @@ class Isolate:
     def _ask_heap(self) -> None:
         # Waits for the isolate, and that may be waiting for our caller's lock.
         handle = self._dll.mr_heap_stats(self._context)
+        if not handle:  # the isolate was freed meanwhile
+            return
         numbers = json.loads(self._message(handle))
         self._free(handle)
         self._heap = HeapStatistics(
@@ -404,6 +406,8 @@ class Isolate:
         if self._closed:
             return
         self.dead = self._closed = True
+        # Nothing is left for the collector to tell: Control-C in its callbacks is lost.
+        _living.discard(self)
         if self._pinned:
             # Only its thread can remove the pin: the next time it calls us.
             self._dll.mr_eval(self._context, self._text("0"), _VALUE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -12,7 +11,7 @@ from trignb.js.runtime import JsOom, JsTimeout, RuntimeLimits
 
 __all__ = ["Watch", "resident_bytes"]
 
-_STATM: Final = Path("/proc/self/statm")
+_STATM: Final = "/proc/self/statm"
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _GRACE_S: Final = 0.5
 
@@ -20,7 +19,11 @@ _GRACE_S: Final = 0.5
 def resident_bytes() -> int:
     """Return the memory of this process, 0 where the system does not tell."""
     try:
-        return int(_STATM.read_bytes().split()[1]) * _PAGE
+        # No file object: Control-C may come while it is open.
+        number = os.open(_STATM, os.O_RDONLY)
+        text = os.read(number, 100)
+        os.close(number)
+        return int(text.split()[1]) * _PAGE
     except (OSError, ValueError):
         return 0
 
