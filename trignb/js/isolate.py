@@ -129,6 +129,34 @@ def _prelude() -> str:
 
 _living: weakref.WeakSet[Isolate] = weakref.WeakSet()
 
+# What V8's threads call, kept from before a context is made until after it is freed.
+_callbacks: dict[int, Any] = {}
+
+
+def _relay(isolate: weakref.ref[Isolate]) -> Callable[[int, Any], None]:
+    """Return a callback that does not keep its isolate alive."""
+
+    def call(about: int, handle: Any) -> None:
+        target = isolate()
+        if target is not None:
+            target._on_callback(about, handle)
+
+    return call
+
+
+def _free_context(
+    free: Callable[[Any], None], context: Any, callback: Any
+) -> threading.Thread:
+    """Free a context on a thread of its own, which may take a while; then its callback."""
+
+    def work() -> None:
+        free(context)
+        del _callbacks[id(callback)]
+
+    thread = threading.Thread(target=work, name="trignb-free", daemon=True)
+    thread.start()
+    return thread
+
 
 class Isolate:
     """A V8 isolate with the prelude in it.
@@ -170,8 +198,16 @@ class Isolate:
         self._unpinned = threading.Semaphore(0)
         self._job_task = 0
         self._dll, callback_type = _library()
-        self._callback = callback_type(self._on_callback)  # must outlive the context
-        self._context = self._dll.mr_init_context(self._callback)
+        # V8's thread may call at any time until the context is freed, whatever became of
+        # us: the callback is kept apart, and an isolate that was dropped without `close`
+        # has its context freed by the collector.
+        callback = callback_type(_relay(weakref.ref(self)))
+        _callbacks[id(callback)] = callback
+        self._context = self._dll.mr_init_context(callback)
+        self._free_context = weakref.finalize(
+            self, _free_context, self._dll.mr_free_context, self._context, callback
+        )
+        self._free_context.atexit = False
         self._install(name, config, spins)
         self._dll.mr_set_hard_memory_limit(self._context, heap_bytes)
         _living.add(self)
@@ -412,15 +448,14 @@ class Isolate:
             # Only its thread can remove the pin: the next time it calls us.
             self._dll.mr_eval(self._context, self._text("0"), _VALUE)
             self._unpinned.acquire(timeout=_UNPIN_S)
-        thread = threading.Thread(
-            target=self._dll.mr_free_context, args=(self._context,), daemon=True
-        )
-        thread.start()
-        thread.join(5)
+        thread = self._free_context()
+        if thread is not None:
+            thread.join(5)
 
     def forget(self) -> None:
         """Take note that this process is a fork: V8's threads are not in it."""
         self.dead = self._closed = True
+        self._free_context.detach()
 
 
 def context_count() -> int:
