@@ -23,6 +23,9 @@ __all__ = ["Config", "Parameter"]
 
 Watcher = Callable[[Any], None]
 
+# What lets a dangerous command through.
+_ENABLED_BY = {"debug": "enable-debug-command", "module": "enable-module-command"}
+
 # Parameters of the functions layer keep the underscore of their prefix.
 _MODULE_PREFIX = "redisgears_2."
 
@@ -98,6 +101,18 @@ class Config:
 
     def _encoded(self, name: str) -> bytes:
         return self.text(name).encode("utf-8", "surrogateescape")
+
+    def refusal_of(self, command: str) -> str | None:
+        """Return the error for a command that has to be enabled first, None if it is."""
+        word = command.partition("|")[0]
+        option = _ENABLED_BY.get(word)
+        if option is None or self.values[option] != "no":
+            return None
+        return (
+            f"ERR {word.upper()} command not allowed. If the {option} option is set to "
+            '"local", you can run it from a local connection, otherwise you need to set '
+            "this option in the configuration file, and then restart the server."
+        )
 
     # -- changing
 

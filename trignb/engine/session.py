@@ -22,6 +22,9 @@ __all__ = ["Session"]
 # What a client in MULTI state still runs at once.
 _NOT_QUEUED = frozenset({"exec", "discard", "multi", "watch", "quit", "reset"})
 
+# What is not even queued unless the configuration enables it.
+_ENABLED_FIRST = frozenset({"debug", "module|load", "module|loadex", "module|unload"})
+
 # What a RESP2 client that listens may still say.
 _WHILE_SUBSCRIBED = frozenset(
     {
@@ -238,6 +241,10 @@ class Session:
                 raise self.refuse(
                     command, "ERR Command not allowed inside a transaction"
                 )
+            if command.name in _ENABLED_FIRST:
+                refusal = self.core.config.refusal_of(command.name)
+                if refusal is not None:
+                    raise self.refuse(command, refusal)
             self.queue.append((command, args))
             return QUEUED
         return None

@@ -86,6 +86,13 @@ def test_what_cannot_be_queued_fails_the_whole(session, words):
     assert session.queue is None
 
 
+@pytest.mark.parametrize("words", [["DEBUG", "SLEEP", "0"], ["MODULE", "LOAD", "x"]])
+def test_what_is_not_enabled_is_not_queued(session, words):
+    session.execute("MULTI")
+    assert " command not allowed. If the enable-" in refused(session, *words)
+    assert refused(session, "EXEC") == ABORTED
+
+
 def test_errors_of_the_run_do_not_stop_it(session):
     session.execute("MULTI")
     for words in (["SET", "k", "v"], ["LPUSH", "k", "x"], ["APPEND", "k", "w"]):

@@ -121,12 +121,9 @@ def module_unload(s: Session, args: Args) -> Status:
 
 
 def _no_modules(s: Session, doing: str) -> ResponseError:
-    if s.core.config.values["enable-module-command"] == "no":
-        return ResponseError(
-            "ERR MODULE command not allowed. If the enable-module-command option is set "
-            'to "local", you can run it from a local connection, otherwise you need to '
-            "set this option in the configuration file, and then restart the server."
-        )
+    refusal = s.core.config.refusal_of("module")
+    if refusal is not None:
+        return ResponseError(refusal)
     if doing == "unloading":
         return ResponseError(
             "ERR Error unloading module: no such module with that name"
