@@ -70,7 +70,8 @@ def test_the_database_of_the_event(engine, load, batches) -> None:
     session = engine.session()
     session.execute("SELECT", 4)
     session.execute("SET", "k", "v")
-    assert [db for db, _ in batches[0]] == [4, 4, 4, 4]
+    # The frame of a transaction belongs to no database.
+    assert [db for db, _ in batches[0]] == [NO_DB, 4, 4, NO_DB]
 
 
 def test_functions_propagate_their_effects_only(engine, load, batches) -> None:
