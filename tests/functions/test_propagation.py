@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from functions.libraries import error_of, lib
+from trignb.engine.core import NO_DB
 
 FUNCTION = "redis.registerFunction('f', (client, ...args) => client.call(...args));"
 
