@@ -43,12 +43,9 @@ class Subcommand(NamedTuple):
 @command("DEBUG")
 def debug(s: Session, args: Args) -> Reply:
     """Serves the tests of clients and of the engine."""
-    if s.core.config.values["enable-debug-command"] == "no":
-        raise ResponseError(
-            "ERR DEBUG command not allowed. If the enable-debug-command option is set to "
-            '"local", you can run it from a local connection, otherwise you need to set '
-            "this option in the configuration file, and then restart the server."
-        )
+    refusal = s.core.config.refusal_of("debug")
+    if refusal is not None:
+        raise ResponseError(refusal)
     word = args[1].upper()
     if word == b"HELP" and len(args) == 2:
         return _help(s)
