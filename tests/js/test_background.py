@@ -67,6 +67,13 @@ def test_raw_arguments(load, host):
         library.start("f", b"\xff")
 
 
+def test_large_values(library, host):
+    large, wide = b"x" * 3_000_000, "é".encode() * 500_000
+    assert library.run("args", large, wide, b"") == [large, wide, b""]
+    jobs = [library.start("args", large, b"%d" % i) for i in range(5)]
+    assert [job.result(10) for job in jobs] == [[large, b"%d" % i] for i in range(5)]
+
+
 def test_errors(library):
     with pytest.raises(JsError, match="^Error: no$") as caught:
         library.run("throws")

@@ -439,6 +439,29 @@ def test_endless_recursion(evaluate):
         evaluate("const f = () => { client.call('incr', 'x'); f() }; f()")
 
 
+def test_large_errors(load, host):
+    library = load(
+        """redis.registerFunction('f', (c, text) => c.call('fail', text));
+        redis.registerFunction('g', (c) => { throw new Error('é'.repeat(2e6)) });"""
+    )
+    text = b"ERR " + b"x" * 3_000_000
+    with pytest.raises(JsError) as caught:
+        library.call("f", text)
+    assert str(caught.value) == text.decode()
+    with pytest.raises(JsError) as caught:
+        library.call("g")
+    assert str(caught.value) == "Error: " + "é" * 2_000_000
+
+
+def test_large_replies_of_other_calls(load, host):
+    host.replies[b"x"] = [b"\xff" * 3_000_000, None]
+    library = load("redis.registerFunction('f', (c) => c.callRaw('reply', 'x'))")
+    assert library.call("f") == host.replies[b"x"]
+    host.replies[b"x"] = "é".encode() * 3_000_000
+    library = load("redis.registerFunction('f', (c) => c.callAsync('reply', 'x'))")
+    assert library.call("f").result(10) == host.replies[b"x"]
+
+
 def test_a_bug_in_the_host_surfaces(load, host):
     library = load("redis.registerFunction('f', (c, n) => c.call(n, 'x'))")
     host.commands[b"bug"] = lambda key: 1 // 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import signal
@@ -150,8 +151,8 @@ INTERRUPTED = {
 def interrupted():
     """Call a function; Control-C comes after a while.
 
-    One thread sends them all: an interrupt that hits the collection of a thread object is
-    lost, as Python ignores exceptions there.
+    One thread sends them all and nothing is collected meanwhile: an interrupt that comes
+    during a collection hits the callback of a weak reference, where Python ignores it.
     """
     delays = queue.SimpleQueue()
 
@@ -166,7 +167,10 @@ def interrupted():
 
     thread = threading.Thread(target=send)
     thread.start()
+    gc.collect()
+    gc.disable()
     yield interrupted
+    gc.enable()
     delays.put(None)
     thread.join()
 

@@ -56,7 +56,7 @@ function makeClient(scope) {
 }
 function executeAsync(scope, f) {
   if (current !== scope) throw fail("Called 'executeAsync' out of context");
-  if (typeof f !== 'function' || !isAsync(f)) throw fail("First argument to 'executeAsync' must be an async function");
+  must(typeof f === 'function' && isAsync(f), "First argument to 'executeAsync' must be an async function");
   const client = makeAsyncClient(scope.origin);
   return inBackground(() => f(client));
 }

@@ -36,7 +36,7 @@ function remoteName(a, i) {
 }
 function runOnKey(origin, a) {
   if (a.length === 0) throw refuse(0, 'V8RedisCallArgs', 'Wrong number of arguments given');
-  if (typeof a[0] !== 'string' && !isStringObject(a[0]) && !isBuffer(a[0])) throw fail('Can not convert value into bytes buffer');
+  must(typeof a[0] === 'string' || isStringObject(a[0]) || isBuffer(a[0]), 'Can not convert value into bytes buffer');
   const name = remoteName(a, 1), list = remoteArguments(a, 2);
   return inBackground(() => runRemote(origin, name, list));
 }

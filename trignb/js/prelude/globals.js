@@ -1,15 +1,17 @@
 // ---- Globals -------------------------------------------------------------------------------
 // RedisGears' allow list without WebAssembly; `console` writes to the library's log.
-const ALLOWED_GLOBALS = ' redis Object Function Array Number parseFloat parseInt Infinity NaN undefined Boolean String Symbol Date '
-  + 'Promise RegExp Error AggregateError RangeError ReferenceError SyntaxError TypeError URIError globalThis JSON Math Intl '
-  + 'ArrayBuffer Uint8Array Int8Array Uint16Array Int16Array Uint32Array Int32Array Float32Array Float64Array '
-  + 'Uint8ClampedArray BigUint64Array BigInt64Array DataView Map BigInt Set WeakMap WeakSet Proxy Reflect '
-  + 'FinalizationRegistry WeakRef decodeURI decodeURIComponent encodeURI encodeURIComponent escape unescape isFinite '
-  + 'isNaN console Iterator ';
+const ALLOWED_GLOBALS = ' redis Object Function Array Number parseFloat parseInt Infinity NaN undefined '
+  + 'Boolean String Symbol Date Promise RegExp Error AggregateError RangeError ReferenceError SyntaxError '
+  + 'TypeError URIError globalThis JSON Math Intl ArrayBuffer Uint8Array Int8Array Uint16Array Int16Array '
+  + 'Uint32Array Int32Array Float32Array Float64Array Uint8ClampedArray BigUint64Array BigInt64Array DataView '
+  + 'Map BigInt Set WeakMap WeakSet Proxy Reflect FinalizationRegistry WeakRef decodeURI decodeURIComponent '
+  + 'encodeURI encodeURIComponent escape unescape isFinite isNaN console Iterator ';
 for (const name of ownKeys(globalThis)) {
   if (typeof name === 'string' && indexOf(ALLOWED_GLOBALS, ' ' + name + ' ') < 0) delete globalThis[name];
 }
-function hide(object, name, value) { define(object, name, { __proto__: null, value, writable: true, enumerable: false, configurable: true }); }
+function hide(object, name, value) {
+  define(object, name, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
+}
 function consoleLine() {
   const list = [];
   for (let i = 0; i < arguments.length; i++) list[i] = textOf(arguments[i], '?');
@@ -53,13 +55,17 @@ function bounded(prototype, name) {
   const original = prototype[name];
   hide(prototype, name, {
     [name](...args) {
-      if (this !== undefined && this !== null && this.length > LONGEST) throw new RangeError_('Too many elements for ' + name);
+      if (this !== undefined && this !== null && this.length > LONGEST) {
+        throw new RangeError_('Too many elements for ' + name);
+      }
       return apply(original, this, args);
     },
   }[name]);
 }
-for (const name of ['fill', 'reverse', 'unshift', 'copyWithin', 'sort', 'concat', 'slice', 'splice', 'toSorted',
-  'toReversed', 'toSpliced', 'with', 'indexOf', 'lastIndexOf', 'includes', 'flat', 'join']) bounded(Array.prototype, name);
+for (const name of ['fill', 'reverse', 'unshift', 'copyWithin', 'sort', 'concat', 'slice', 'splice',
+  'toSorted', 'toReversed', 'toSpliced', 'with', 'indexOf', 'lastIndexOf', 'includes', 'flat', 'join']) {
+  bounded(Array.prototype, name);
+}
 for (const name of ['split', 'replace', 'replaceAll']) bounded(String.prototype, name);
 
 return [pump, runJob, readMail, watchLoad, control, main.memory, side.memory];

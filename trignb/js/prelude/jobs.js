@@ -1,6 +1,8 @@
 // ---- Notices and background jobs -------------------------------------------------------
 let encodingSide = false; const heldLines = [];
-function notice(kind, id, length) { ctl[NOTICE] = kind; ctl[NOTICE_ID] = id; ctl[NOTICE_LENGTH] = length; notify(); }
+function notice(kind, id, length) {
+  ctl[NOTICE] = kind; ctl[NOTICE_ID] = id; ctl[NOTICE_LENGTH] = length; notify();
+}
 function noticeText(kind, text) { side.rewind(); side.put(text, 0); notice(kind, 0, side.position()); }
 function logLine(escaped, text) {
   text = (escaped ? 'e' : 'p') + text;

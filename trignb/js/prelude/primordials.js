@@ -64,6 +64,7 @@ function property(object, key, value) {
 // stack at that moment is kept aside: if nobody catches the string, Python gets both.
 let lastFailure = null;
 function fail(text) { lastFailure = { text, error: new Error_(text) }; return text; }
+function must(holds, text) { if (!holds) throw fail(text); }
 function textOf(value, otherwise) { try { return String_(value); } catch { return otherwise; } }
 // name, message, stack, and where it happened even if the exception has no stack
 function describe(e) {

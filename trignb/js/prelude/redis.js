@@ -16,23 +16,34 @@ const FIELD = {                                // how an option is read; undefin
   __proto__: null,
   text: (v) => typeof v === 'string' ? v : isStringObject(v) ? stringValue(v) : undefined,
   array: (v) => isArray(v) ? v : undefined,
-  long: (v) => typeof v === 'bigint' ? asIntN(64, v) : typeof v === 'number' && (v | 0) === v ? BigInt_(v) : undefined,
+  long: (v) => typeof v === 'bigint' ? asIntN(64, v)
+    : typeof v === 'number' && (v | 0) === v ? BigInt_(v) : undefined,
   flag: (v) => typeof v === 'boolean' ? v : undefined,
   any: (v) => v,
 };
-const REASON = { __proto__: null, text: 'Value is not string', array: 'Value is not an array', long: 'Value is not long', flag: 'Value is not a boolean' };
+const REASON = {
+  __proto__: null,
+  text: 'Value is not string',
+  array: 'Value is not an array',
+  long: 'Value is not long',
+  flag: 'Value is not a boolean',
+};
 // Options are consumed: what is read is deleted, what is left is unknown.
 function options(a, i, type, fields) {
   const found = { __proto__: null };
   if (i >= a.length) return found;
   const given = a[i];
-  if ((typeof given !== 'object' && typeof given !== 'function') || given === null) throw refuse(i, type, 'Given argument must be an object');
+  if ((typeof given !== 'object' && typeof given !== 'function') || given === null) {
+    throw refuse(i, type, 'Given argument must be an object');
+  }
   for (const name in fields) {
     const kind = fields[name], value = given[name];
     deleteProperty(given, name);
     if (value === undefined || value === null) continue;
     found[name] = FIELD[kind](value);
-    if (found[name] === undefined) throw refuse(i, type, 'Failed getting field ' + name + ', ' + REASON[kind] + '.');
+    if (found[name] === undefined) {
+      throw refuse(i, type, 'Failed getting field ' + name + ', ' + REASON[kind] + '.');
+    }
   }
   const rest = ownKeys(given), names = [];
   for (let j = 0; j < rest.length; j++) if (typeof rest[j] === 'string') names[names.length] = rest[j];
@@ -68,37 +79,45 @@ function register(kind, name, f, more) {
     more.window === undefined ? 1n : more.window, more.isStreamTrimmed === true,
   ];
 }
-const functionFlags = freeze({ NO_WRITES: 'no-writes', ALLOW_OOM: 'allow-oom', RAW_ARGUMENTS: 'raw-arguments' });
+const functionFlags = freeze({
+  NO_WRITES: 'no-writes', ALLOW_OOM: 'allow-oom', RAW_ARGUMENTS: 'raw-arguments',
+});
 function parseFlags(given) {
   const seen = { __proto__: null, 'no-writes': false, 'allow-oom': false, 'raw-arguments': false }, list = [];
   for (let i = 0; given !== undefined && i < given.length; i++) {
     const flag = given[i];
-    if (typeof flag !== 'string') throw fail('Failed parsing function flags, wrong type of string value');
-    if (seen[flag] === undefined) throw fail("Failed parsing function flags, Unknow flag '" + flag + "' was given");
+    must(typeof flag === 'string', 'Failed parsing function flags, wrong type of string value');
+    must(seen[flag] !== undefined, "Failed parsing function flags, Unknow flag '" + flag + "' was given");
     seen[flag] = true;
   }
   for (const flag in seen) if (seen[flag]) list[list.length] = flag;
   return list;
 }
+const FUNCTION_FIELDS = { __proto__: null, description: 'text', flags: 'array' };
+const TRIGGER_FIELDS = { __proto__: null, description: 'text', onTriggerFired: 'any' };
+const STREAM_FIELDS = { __proto__: null, description: 'text', window: 'long', isStreamTrimmed: 'flag' };
 function registerAnyFunction(a, declared) {
   const name = textArgument(a, 0), f = anyArgument(a, 1);
-  const more = options(a, 2, 'Option < NativeFunctionOptionalArgs >', { __proto__: null, description: 'text', flags: 'array' });
-  if (typeof f !== 'function') throw fail("Second argument to 'registerFunction' must be a function");
-  if (!declared && isAsync(f)) throw fail("'registerFunction' can not be used with async function, use 'registerAsyncFunction' instead.");
+  const more = options(a, 2, 'Option < NativeFunctionOptionalArgs >', FUNCTION_FIELDS);
+  must(typeof f === 'function', "Second argument to 'registerFunction' must be a function");
+  must(declared || !isAsync(f),
+    "'registerFunction' can not be used with async function, use 'registerAsyncFunction' instead.");
   more.flags = parseFlags(more.flags); more.declared = declared;
-  if (!loading) throw fail("Called 'register_function' out of context");
+  must(loading, "Called 'register_function' out of context");
   checkName('function', name);
   claim('function', name, 'Function ' + name + ' already exists');
   register('function', name, f, more);
 }
 function registerKeySpaceTrigger(a) {
   const name = textArgument(a, 0), prefix = anyArgument(a, 1), f = anyArgument(a, 2);
-  const more = options(a, 3, 'Option < NoficationConsumerOptionalArgs >', { __proto__: null, description: 'text', onTriggerFired: 'any' });
-  if (typeof f !== 'function') throw fail("Third argument to 'registerKeySpaceTrigger' must be a function");
+  const more = options(a, 3, 'Option < NoficationConsumerOptionalArgs >', TRIGGER_FIELDS);
+  must(typeof f === 'function', "Third argument to 'registerKeySpaceTrigger' must be a function");
   const fired = more.fired = more.onTriggerFired;
-  if (fired !== undefined && (typeof fired !== 'function' || isAsync(fired))) throw fail("'onTriggerFired' argument to 'registerKeySpaceTrigger' must be a function");
-  if (!loading) throw fail("Called 'registerKeySpaceTrigger' out of context");
-  if (typeof prefix !== 'string' && !isBuffer(prefix)) throw fail("Second argument to 'registerKeySpaceTrigger' must be a string or ArrayBuffer representing the prefix");
+  must(fired === undefined || (typeof fired === 'function' && !isAsync(fired)),
+    "'onTriggerFired' argument to 'registerKeySpaceTrigger' must be a function");
+  must(loading, "Called 'registerKeySpaceTrigger' out of context");
+  must(typeof prefix === 'string' || isBuffer(prefix), "Second argument to 'registerKeySpaceTrigger' "
+    + 'must be a string or ArrayBuffer representing the prefix');
   more.prefix = prefix;
   checkName('key space trigger', name);
   claim('keyspace', name, 'Notification consumer already exists');
@@ -106,11 +125,12 @@ function registerKeySpaceTrigger(a) {
 }
 function registerStreamTrigger(a) {
   const name = textArgument(a, 0), prefix = anyArgument(a, 1), f = anyArgument(a, 2);
-  const more = options(a, 3, 'Option < StreamTriggerOptionalArgs >', { __proto__: null, description: 'text', window: 'long', isStreamTrimmed: 'flag' });
-  if (typeof f !== 'function') throw fail("The fifth argument to 'registerStreamTrigger' must be a function");
-  if (!loading) throw fail("Called 'registerFunction' out of context");
-  if (more.window !== undefined && more.window < 1n) throw fail('window argument must be a positive number');
-  if (typeof prefix !== 'string' && !isBuffer(prefix)) throw fail("Second argument to 'registerStreamTrigger' must be a String or ArrayBuffer representing the prefix");
+  const more = options(a, 3, 'Option < StreamTriggerOptionalArgs >', STREAM_FIELDS);
+  must(typeof f === 'function', "The fifth argument to 'registerStreamTrigger' must be a function");
+  must(loading, "Called 'registerFunction' out of context");
+  must(more.window === undefined || more.window >= 1n, 'window argument must be a positive number');
+  must(typeof prefix === 'string' || isBuffer(prefix), "Second argument to 'registerStreamTrigger' "
+    + 'must be a String or ArrayBuffer representing the prefix');
   more.prefix = prefix;
   checkName('stream trigger', name);
   claim('stream', name, 'Stream registration already exists');
@@ -118,9 +138,9 @@ function registerStreamTrigger(a) {
 }
 function registerClusterFunction(a) {
   const name = textArgument(a, 0), f = anyArgument(a, 1);
-  if (typeof f !== 'function') throw fail("Second argument to 'registerClusterFunction' must be a function");
-  if (!isAsync(f)) throw fail('Remote function must be async');
-  if (!loading) throw fail("Called 'registerClusterFunction' out of context");
+  must(typeof f === 'function', "Second argument to 'registerClusterFunction' must be a function");
+  must(isAsync(f), 'Remote function must be async');
+  must(loading, "Called 'registerClusterFunction' out of context");
   checkName('cluster function', name);
   claim('cluster', name, 'Remote function ' + name + ' already exists');
   remote[name] = f;

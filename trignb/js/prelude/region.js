@@ -57,8 +57,8 @@ function makeRegion(initial) {
     const type = v.__reply_type, text = stringValue(v);
     if (type !== 'verbatim') return putTagged(type === 'status' ? 83 : 66, text);
     const format = String_(v.__format);
-    if (format.length !== 3) throw fail('Verbatim format length must be 3.');
-    for (let i = 0; i < 3; i++) if (format.charCodeAt(i) > 127) throw fail('Verbatim format must contains only ASCI values.');
+    must(format.length === 3, 'Verbatim format length must be 3.');
+    for (let i = 0; i < 3; i++) must(format.charCodeAt(i) < 128, 'Verbatim format must contains only ASCI values.');
     putTagged(86, format + text);
   }
   function putKey(v) {
@@ -152,7 +152,9 @@ function makeRegion(initial) {
       }
       s = join(parts, '');
     }
-    for (; end - i >= 8; i += 8) s += fromCharCode(b[i], b[i + 1], b[i + 2], b[i + 3], b[i + 4], b[i + 5], b[i + 6], b[i + 7]);
+    for (; end - i >= 8; i += 8) {
+      s += fromCharCode(b[i], b[i + 1], b[i + 2], b[i + 3], b[i + 4], b[i + 5], b[i + 6], b[i + 7]);
+    }
     switch (end - i) {
       case 1: return s + fromCharCode(b[i]);
       case 2: return s + fromCharCode(b[i], b[i + 1]);
@@ -174,7 +176,9 @@ function makeRegion(initial) {
       }
       s = join(parts, '');
     }
-    for (; end - i >= 8; i += 8) s += fromCharCode(b[i] | b[i + 1] << 8, b[i + 2] | b[i + 3] << 8, b[i + 4] | b[i + 5] << 8, b[i + 6] | b[i + 7] << 8);
+    for (; end - i >= 8; i += 8) {
+      s += fromCharCode(b[i] | b[i + 1] << 8, b[i + 2] | b[i + 3] << 8, b[i + 4] | b[i + 5] << 8, b[i + 6] | b[i + 7] << 8);
+    }
     for (; i < end; i += 2) s += fromCharCode(b[i] | b[i + 1] << 8);
     return s;
   }
@@ -204,7 +208,11 @@ function makeRegion(initial) {
     }
     return o;
   }
-  function getSet() { const n = getLength(), s = new Set_(); for (let i = 0; i < n; i++) setAdd(s, get()); return s; }
+  function getSet() {
+    const n = getLength(), s = new Set_();
+    for (let i = 0; i < n; i++) setAdd(s, get());
+    return s;
+  }
   function getVerbatim(buffer) {
     const format = getAscii(3), n = getInt();
     const v = buffer ? getBuffer(n) : new String_(getText(n));
@@ -235,7 +243,10 @@ function makeRegion(initial) {
   // Commands and plain arguments: signed lengths, then the bytes of all of them.
   function putFlat(a, n) {
     at = 4 * n; ensure(0);
-    for (let i = 0; i < n; i++) { const v = a[i]; header[i] = typeof v === 'string' ? putText(v) : putBuffer(v); }
+    for (let i = 0; i < n; i++) {
+      const v = a[i];
+      header[i] = typeof v === 'string' ? putText(v) : putBuffer(v);
+    }
     return at;
   }
   function getFlat(a, n) { at = 4 * n; for (let i = 0; i < n; i++) a[i + 1] = getText(header[i]); return a; }
@@ -245,7 +256,11 @@ function makeRegion(initial) {
     capacity() { return capacity; },
     rewind() { at = 0; }, position() { return at; },
     grow(n) { at = 0; ensure(n); },
-    getItems(a) { const n = getLength(), from = a.length; for (let i = 0; i < n; i++) a[from + i] = get(); return a; },
+    getItems(a) {
+      const n = getLength(), from = a.length;
+      for (let i = 0; i < n; i++) a[from + i] = get();
+      return a;
+    },
   };
 }
 const main = makeRegion(MAIN_BYTES), side = makeRegion(NOTICE_BYTES);

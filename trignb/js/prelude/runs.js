@@ -1,7 +1,9 @@
 // ---- What Python asks us to run ----------------------------------------------------------
 function thrown(e) {
   current = SEALED;
-  const parts = describe(e);
+  postThrown(describe(e));
+}
+function postThrown(parts) {
   main.rewind(); main.put(parts, 0); ctl[LENGTH] = main.position(); post(THROWN);
 }
 function pend(promise) {
@@ -26,7 +28,9 @@ function callFunction(args) {
   scope.block = ctl[ALLOWED] === 1; scope.origin = ctl[ORIGIN]; current = scope;
   try {
     let r;
-    try { r = apply(f, undefined, args); } finally { current = SEALED; scope.block = block; scope.origin = origin; }
+    try { r = apply(f, undefined, args); } finally {
+      current = SEALED; scope.block = block; scope.origin = origin;
+    }
     if (isPromise(r)) pend(r); else result(r);
   } catch (e) { thrown(e); }
   current = outer;
@@ -88,8 +92,8 @@ function probe() {                             // microtasks have run: is it set
   if (job.state === 0) { job.told = true; ctl[COUNT] = 0; post(PENDING); return; }
   mapDelete(pending, id);
   const outer = current; current = SEALED;
-  if (job.state === 1) { if (wanted) result(job.value); else post(RESULT_NULL); }
-  else { main.rewind(); main.put(describeRejection(job.value), 0); ctl[LENGTH] = main.position(); post(THROWN); }
+  if (job.state === 2) postThrown(describeRejection(job.value));
+  else if (wanted) result(job.value); else post(RESULT_NULL);
   current = outer;
 }
 const later = new Map_(); let nextLater = 1;
@@ -117,7 +121,9 @@ function readLetter(kind, id, target, origin) {
   switch (kind) {
     case START: begin(id, callbacks[target], side.getItems([makeAsyncClient(origin)])); return;
     case START_TRIGGER: begin(id, callbacks[target], [makeAsyncClient(origin), eventData(side)]); return;
-    case START_SLOT: begin(id, callbacks[target], [makeAsyncClient(origin), takeSlot(Number_(side.get()))]); return;
+    case START_SLOT:
+      begin(id, callbacks[target], [makeAsyncClient(origin), takeSlot(Number_(side.get()))]);
+      return;
     case START_RECORD: begin(id, callbacks[target], [makeAsyncClient(origin), recordData(side)]); return;
     case SETTLE: settleLater(id, target === 1, side.get()); return;
     case DROP_SLOT: mapDelete(slots, id); return;
