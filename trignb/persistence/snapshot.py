@@ -36,7 +36,9 @@ class GuardedKeys(dict[bytes, Any]):
         self.pending = data
 
     def _guard(self, key: bytes, value: Any) -> None:
-        if type(value) is not bytes and self.pending.get(key) is value:
+        if type(value) is bytes or value is None:
+            return
+        if self.pending.get(key) is value:
             self.pending[key] = copy_value(value)
 
     def get(self, key: bytes, default: Any = None) -> Any:
