@@ -67,7 +67,9 @@ class EngineRunner:
     """A fresh engine with a clock that stands still."""
 
     def __init__(self) -> None:
-        self.engine = trignb.Engine(notify_keyspace_events=ALL_FLAGS)
+        self.engine = trignb.Engine(
+            notify_keyspace_events=ALL_FLAGS, enable_debug_command="yes"
+        )
         self.core = self.engine.core
         self.engine.clock.freeze(at=FROZEN_AT)
         self.core.active_expire = False

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from trignb.engine.table import CommandTable
 
 ROWS = read_table()
-# What the harness itself understands, see `EngineRunner.execute`; other DEBUG is not tried.
-HARNESS_COMMAND = ["debug", "set-active-expire"]
+# Of DEBUG: what the harness itself understands, see `EngineRunner.execute`, and RELOAD.
+TRIED = (["debug", "set-active-expire"], ["debug", "reload"])
 
 
 # A name in the table that no Redis has: what it says of unknown commands holds here too.
@@ -42,8 +42,8 @@ def command_table() -> CommandTable:
 def is_there(words: list[str]) -> bool:
     """Whether the engine has a command, or the subcommand that is meant."""
     name = words[0]
-    if name in (HARNESS_COMMAND[0], UNKNOWN_EVERYWHERE):
-        return words[:2] == HARNESS_COMMAND or name == UNKNOWN_EVERYWHERE
+    if name in ("debug", UNKNOWN_EVERYWHERE):
+        return words[:2] in TRIED or name == UNKNOWN_EVERYWHERE
     command = command_table().find(name.encode())
     if command is None or command.subcommands is None:
         return command is not None
