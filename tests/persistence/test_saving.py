@@ -93,13 +93,13 @@ def test_bgsave_in_a_transaction_begins_after_it(engine, tmp_path):
 def held(engine, monkeypatch):
     """Let the next save wait in the middle of its work; returns what lets it go on."""
     go_on = threading.Event()
-    take = Snapshot._take
+    write_some = Snapshot._write_some
 
-    def slow(self, part, names):
+    def slow(self, *args):
         assert go_on.wait(10)
-        return take(self, part, names)
+        return write_some(self, *args)
 
-    monkeypatch.setattr(Snapshot, "_take", slow)
+    monkeypatch.setattr(Snapshot, "_write_some", slow)
     return go_on
 
 
@@ -299,6 +299,19 @@ def test_without_a_directory_they_do_not(tmp_path, monkeypatch):
         assert os.listdir(tmp_path) == []
         assert run(engine, "SAVE") == "OK"
         assert os.listdir(tmp_path) == ["dump.rdb"]
+
+
+def test_large_values_are_saved_too(engine, tmp_path):
+    engine.execute("RPUSH", "l", *range(5000))
+    engine.execute("SET", "k", "v")
+    engine.execute("SETRANGE", "raw", "9000", "x")
+    run(engine, "BGSAVE")
+    engine.saver.wait()
+    contents = loaded(tmp_path / "dump.rdb")
+    assert len(contents[b"l"]) == 5000
+    assert len(contents[b"raw"]) == 9001
+    assert contents[b"k"] == b"v"
+    assert engine.core.saves.keys_done == 3
 
 
 # -- guarded keys

@@ -181,13 +181,10 @@ class Saver:
     def _write_snapshot(self, file: BinaryIO, snapshot: Snapshot, facts: Facts) -> None:
         saves = self.core.saves
         with self._begin(file, facts, snapshot.functions, FILE_VERSION) as out:
-            for index, keys, deadlines, entries in snapshot.databases():
-                out.database(index, keys, deadlines)
-                for entry in entries:
-                    if self._stop.is_set():
-                        raise _Stopped("the engine was closed")
-                    out.key(*entry)
-                    saves.keys_done += 1
+            for written in snapshot.write(out):
+                if self._stop.is_set():
+                    raise _Stopped("the engine was closed")
+                saves.keys_done += written
 
     def _ended(self, dirty: int, *, failed: bool) -> None:
         core, saves = self.core, self.core.saves

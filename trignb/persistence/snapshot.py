@@ -8,21 +8,28 @@ before anybody gets to it and might change it. Strings of type ``bytes`` never c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from time import perf_counter, sleep
+from typing import TYPE_CHECKING, Any, Final
 
 from trignb.datatypes import copy_value
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
     from trignb.engine.database import Database
+    from trignb.persistence.rdb_file import RdbWriter
 
-__all__ = ["GuardedKeys", "SavedKey", "Snapshot"]
+__all__ = ["GuardedKeys", "Snapshot"]
 
-# How long commands wait at most while keys are taken out, and keys between two looks at
-# the clock.
+# Key, value, deadline, idle time and frequency.
+Entry = tuple[bytes, Any, int | None, int | None, int | None]
+
+# How long commands wait while keys are written, and keys between two looks at the clock.
 _SLICE_S: Final = 0.002
 _LOOK: Final = 16
+# How long they have the lock for themselves after that.
+_PAUSE_S: Final = 0.001
+# From this many elements on a value is copied rather than written with the lock held.
+_LARGE: Final = 500
 
 
 class GuardedKeys(dict[bytes, Any]):
@@ -59,16 +66,6 @@ class GuardedKeys(dict[bytes, Any]):
         return value
 
 
-class SavedKey(NamedTuple):
-    """One key of a snapshot."""
-
-    key: bytes
-    value: Any
-    deadline_ms: int | None
-    idle_s: int | None
-    frequency: int | None
-
-
 class _Part:
     """One database's share of a snapshot."""
 
@@ -103,41 +100,56 @@ class Snapshot:
         """How many keys there are in it."""
         return sum(part.size for part in self._parts)
 
-    def databases(self) -> Iterator[tuple[int, int, int, Iterator[SavedKey]]]:
-        """Yield index, number of keys, number of deadlines and the keys of each database."""
+    def write(self, out: RdbWriter) -> Iterator[int]:
+        """Write all keys; yields how many were written, now and then."""
         for part in self._parts:
-            yield part.index, part.size, len(part.deadlines), self._keys(part)
+            out.database(part.index, part.size, len(part.deadlines))
+            names = iter(list(part.pending))
+            written = 1
+            while written:
+                written, large = self._write_some(part, names, out)
+                if large is not None:
+                    out.key(*large)
+                    written += 1
+                yield written
+                # Without a pause this thread would have the lock again at once.
+                sleep(_PAUSE_S)
 
-    def _keys(self, part: _Part) -> Iterator[SavedKey]:
-        names = iter(list(part.pending))
-        while taken := self._take(part, names):
-            yield from taken
+    def _write_some(
+        self, part: _Part, names: Iterator[bytes], out: RdbWriter
+    ) -> tuple[int, Entry | None]:
+        """Write keys for so long that nobody notices, with the lock held.
 
-    def _take(self, part: _Part, names: Iterator[bytes]) -> list[SavedKey]:
-        """Take some keys out, for so long that nobody notices."""
-        taken: list[SavedKey] = []
-        core, db, pending, deadlines = self.core, part.db, part.pending, part.deadlines
+        Small values are written as they are: copies that live for a while would have
+        Python's collector look at all keys again and again, a fifth of a second each time.
+        A large one ends the turn; its copy is returned, to be written without the lock.
+        """
+        core, pending = self.core, part.pending
         core.acquire_in_background()
         try:
             end = perf_counter() + _SLICE_S
+            written = 0
             for key in names:
                 value = pending.pop(key)
-                if type(value) is not bytes:
-                    value = copy_value(value)
-                taken.append(
-                    SavedKey(
-                        key,
-                        value,
-                        deadlines.get(key),
-                        core.access.idle_s(db, key) if self._has_idle else None,
-                        core.access.frequency(db, key) if self._has_frequency else None,
-                    )
-                )
-                if not len(taken) % _LOOK and perf_counter() > end:
+                if type(value) is not bytes and len(value) >= _LARGE:
+                    return written, self._entry(part, key, copy_value(value))
+                out.key(*self._entry(part, key, value))
+                written += 1
+                if not written % _LOOK and perf_counter() > end:
                     break
         finally:
             core.lock.release()
-        return taken
+        return written, None
+
+    def _entry(self, part: _Part, key: bytes, value: Any) -> Entry:
+        access, db = self.core.access, part.db
+        return (
+            key,
+            value,
+            part.deadlines.get(key),
+            access.idle_s(db, key) if self._has_idle else None,
+            access.frequency(db, key) if self._has_frequency else None,
+        )
 
     def close(self) -> None:
         """Give the databases plain dicts again, wherever their keys are now."""
