@@ -21,6 +21,7 @@ from trignb.lua.libraries import Libraries
 from trignb.lua.scripts import Scripts
 from trignb.persistence.commands import reload_subcommand, save_family
 from trignb.persistence.loading import highest_database, install
+from trignb.persistence.loading import load as load_contents
 from trignb.persistence.rdb_file import read_rdb
 from trignb.persistence.saving import Saver, replacing
 
@@ -172,6 +173,22 @@ class Engine:
             engine.close()
             raise
         return engine
+
+    def load_rdb(
+        self,
+        path: str | PathLike[str],
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> int:
+        """Replace keys and Lua functions by those of an RDB file; returns how many keys.
+
+        Nobody hears of it: no events, no triggers. JavaScript libraries stay. Arguments
+        and errors are those of `from_rdb`; after an error nothing has changed.
+        """
+        with open(path, "rb") as file:
+            data = file.read()
+        load_contents(self.core, self.lua_libraries, data, progress=progress)
+        return sum(len(db.data) for db in self.core.databases)
 
     # -- commands
 

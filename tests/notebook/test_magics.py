@@ -13,6 +13,7 @@ from trignb.notebook.reply import Replies, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -401,3 +402,41 @@ def test_config_of_new_engines(magics: Any, shell: Any, redis: Any) -> None:
     }
     shell.run_line_magic("tf", "engine made --close")
     magics.clock, magics.resp, magics.log_size = "real", 2, 10_000
+
+
+# -- %redis_load
+
+
+def test_redis_load_replaces_the_contents(
+    shell: Any, redis: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "dump.rdb"
+    with trignb.Engine() as engine:
+        engine.execute("SET", "greeting", "hello")
+        engine.execute("RPUSH", "list", "a", "b")
+        engine.save(path)
+    redis("SET gone x")
+    note = shell.run_line_magic("redis_load", str(path))
+    assert repr(note) == "OK  2 keys from dump.rdb"
+    assert redis("GET greeting").text == '"hello"'
+    assert redis("EXISTS gone").value == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [("", "takes the path of an RDB file"), ("missing.rdb", "No such file")],
+)
+def test_redis_load_refuses(shell: Any, line: str, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        shell.run_line_magic("redis_load", line)
+
+
+def test_redis_load_leaves_everything_when_the_file_is_damaged(
+    shell: Any, redis: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "dump.rdb"
+    path.write_bytes(b"REDIS0011not really")
+    redis("SET kept x")
+    with pytest.raises(UsageError, match=r"dump\.rdb"):
+        shell.run_line_magic("redis_load", str(path))
+    assert redis("EXISTS kept").value == 1

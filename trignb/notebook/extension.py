@@ -19,6 +19,7 @@ _PARKED: Final[WeakKeyDictionary[Any, TrignbMagics]] = WeakKeyDictionary()
 
 _NAMES: Final = (
     ("line", "redis"),
+    ("line", "redis_load"),
     ("cell", "redis"),
     ("cell", "tfunction"),
     ("line", "tf"),

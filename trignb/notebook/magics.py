@@ -25,7 +25,7 @@ from IPython.display import display
 from traitlets import Bool, Enum, Int
 
 from trignb.api import Engine
-from trignb.errors import JavaScriptError, ResponseError
+from trignb.errors import JavaScriptError, RdbError, ResponseError
 from trignb.notebook.display import Note, library_line, source_html
 from trignb.notebook.errors import (
     RedisError,
@@ -200,6 +200,33 @@ class TrignbMagics(Magics):
         """Look at triggers, functions, logs and the clock; ``%tf help`` lists all."""
         with self._short_errors():
             return run_subcommand(self, line, self._names(local_ns))
+
+    @no_var_expand
+    @line_magic
+    def redis_load(self, line: str) -> Note:
+        """Load an RDB file in place of what the engine holds.
+
+        ::
+
+            %redis_load dump.rdb [--engine NAME]
+
+        One call of `Engine.load_rdb`. JavaScript libraries stay, no trigger fires.
+        """
+        with self._short_errors():
+            options = parse(line, {"--engine": word("engine")}, anywhere=True)
+            path = options.rest.strip("\"'")
+            if not path:
+                raise UsageError("%redis_load takes the path of an RDB file")
+            bench = self.workbench.bench(options.get("engine"))
+            try:
+                keys = bench.engine.load_rdb(Path(path).expanduser())
+            except OSError as error:
+                raise UsageError(f"{path}: {error.strerror}") from None
+            except RdbError as error:
+                raise UsageError(f"{path}: {error}") from None
+        return Note(
+            f"OK  {keys:,} key{'' if keys == 1 else 's'} from {Path(path).name}"
+        )
 
     # -- %redis
 
