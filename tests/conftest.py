@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
@@ -19,6 +20,11 @@ pytest_plugins = ["pytester"]
 settings.register_profile("trignb", derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("TRIGNB_HYPOTHESIS", "trignb"))
+
+# A shell that starts us in the background has SIGINT ignored, and Python then leaves it so;
+# the tests of Control-C would wait for an interrupt that never comes.
+if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOON = "2026-01-01T12:00:00Z"
 MISSING = "redis-server is not installed: nothing was compared with a real Redis"
