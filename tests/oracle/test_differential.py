@@ -1,6 +1,6 @@
 """Random sessions, the same on our engine and on a real redis-server.
 
-`make test` runs some thousand commands, the same in every run; TRIGNB_DIFFERENTIAL=500
+`make test` runs twenty thousand commands, the same in every run; TRIGNB_DIFFERENTIAL=500
 runs that many sessions of twenty to sixty commands, and TRIGNB_HYPOTHESIS=explore other
 ones each time.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(600)]
 
-SESSIONS = int(os.environ.get("TRIGNB_DIFFERENTIAL", "150"))
+SESSIONS = int(os.environ.get("TRIGNB_DIFFERENTIAL", "520"))
 CALLS_PER_COMMAND = 200
 
 GROUPS = {

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from math import isinf
-from typing import Final
+from typing import Final, NamedTuple
 
 from trignb.errors import ResponseError
 
 __all__ = [
     "INT64_MAX",
     "INT64_MIN",
+    "MPop",
     "encode_args",
     "not_an_integer",
+    "parse_limit",
+    "parse_mpop",
     "syntax_error",
     "to_float",
     "to_int",
@@ -32,6 +35,14 @@ _FLOAT = re.compile(
     rb"|0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?\d+)?)",
     re.IGNORECASE,
 )
+
+
+class MPop(NamedTuple):
+    """What LMPOP, ZMPOP and their waiting forms ask for."""
+
+    keys: list[bytes]
+    from_first_end: bool
+    amount: int
 
 
 def encode_args(args: Iterable[object]) -> list[bytes]:
@@ -119,6 +130,45 @@ def _means(text: bytes | bytearray, value: float) -> bool:
     is_hexadecimal = number.startswith(b"0x")
     mantissa = number[2 * is_hexadecimal :].partition(b"p" if is_hexadecimal else b"e")
     return not mantissa[0].strip(b"0.")
+
+
+def parse_mpop(args: list[bytes], at: int, ends: tuple[bytes, bytes]) -> MPop:
+    """Read ``numkeys key … END [COUNT n]``, END being one of two words in upper case."""
+    keys, rest = _counted_keys(args, at)
+    if not rest or rest[0].upper() not in ends:
+        raise syntax_error()
+    count = 1
+    if len(rest) > 1:
+        if len(rest) != 3 or rest[1].upper() != b"COUNT":
+            raise syntax_error()
+        positive = "ERR count should be greater than 0"
+        count = to_int(rest[2], positive)
+        if count <= 0:
+            raise ResponseError(positive)
+    return MPop(keys, rest[0].upper() == ends[0], count)
+
+
+def _counted_keys(args: list[bytes], at: int) -> tuple[list[bytes], list[bytes]]:
+    positive = "ERR numkeys should be greater than 0"
+    number = to_int(args[at], positive)
+    if number <= 0:
+        raise ResponseError(positive)
+    after = at + 1 + number
+    return args[at + 1 : after], args[after:]
+
+
+def parse_limit(rest: list[bytes]) -> int:
+    """Read ``[LIMIT n]`` behind the keys of SINTERCARD and ZINTERCARD; 0 is no limit."""
+    limit = 0
+    while rest:
+        if rest[0].upper() != b"LIMIT" or len(rest) < 2:
+            raise syntax_error()
+        negative = "ERR LIMIT can't be negative"
+        limit = to_int(rest[1], negative)
+        if limit < 0:
+            raise ResponseError(negative)
+        rest = rest[2:]
+    return limit
 
 
 def not_an_integer() -> ResponseError:

@@ -9,9 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from trignb.datatypes import List
-from trignb.engine.args import INT64_MAX, INT64_MIN, syntax_error, to_int, wrong_type
+from trignb.engine.args import (
+    INT64_MAX,
+    INT64_MIN,
+    parse_mpop,
+    syntax_error,
+    to_int,
+    wrong_type,
+)
 from trignb.engine.blocking import NOTHING, to_timeout
 from trignb.engine.events import LIST
+from trignb.engine.ranges import clip
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 from trignb.reply import OK, Reply, Status
@@ -24,6 +32,7 @@ command = family.command
 
 Args = list[bytes]
 
+_ENDS = (b"LEFT", b"RIGHT")
 _NOT_POSITIVE = "ERR value is out of range, must be positive"
 
 
@@ -158,31 +167,9 @@ def _take(
 @command("LMPOP")
 def lmpop(s: Session, args: Args) -> Reply:
     """Takes elements from the first of several lists that has any."""
-    keys, left, count = _parse_mpop(args, 1)
+    keys, left, count = parse_mpop(args, 1, _ENDS)
     reply = _mpop(s, keys, left, count)
     return s.null_array if reply is NOTHING else reply
-
-
-def _parse_mpop(args: Args, at: int) -> tuple[list[bytes], bool, int]:
-    """Read ``numkeys key … LEFT|RIGHT [COUNT n]``."""
-    positive = "ERR numkeys should be greater than 0"
-    number = to_int(args[at], positive)
-    if number <= 0:
-        raise ResponseError(positive)
-    after = at + 1 + number
-    if after >= len(args):
-        raise syntax_error()
-    left = _is_left(args[after])
-    count = 1
-    rest = args[after + 1 :]
-    if rest:
-        if len(rest) != 2 or rest[0].upper() != b"COUNT":
-            raise syntax_error()
-        positive = "ERR count should be greater than 0"
-        count = to_int(rest[1], positive)
-        if count <= 0:
-            raise ResponseError(positive)
-    return args[at + 1 : after], left, count
 
 
 def _mpop(s: Session, keys: Sequence[bytes], left: bool, count: int) -> Reply:
@@ -227,17 +214,7 @@ def lrange(s: Session, args: Args) -> list[bytes]:
     items = s.db.read_type(args[1], List)
     if items is None:
         return []
-    return items.slice(*_bounds(start, stop, len(items)))
-
-
-def _bounds(start: int, stop: int, n: int) -> tuple[int, int]:
-    """Return Redis's inclusive range as ``0 ≤ start ≤ stop ≤ n``, the stop excluded."""
-    if start < 0:
-        start = max(start + n, 0)
-    if stop < 0:
-        stop += n
-    stop = min(stop + 1, n)
-    return (start, stop) if start < stop else (0, 0)
+    return items.slice(*clip(start, stop, len(items)))
 
 
 @command("LPOS")
@@ -354,7 +331,7 @@ def ltrim(s: Session, args: Args) -> Status:
     if items is None:
         return OK
     n = len(items)
-    first, last = _bounds(start, stop, n)
+    first, last = clip(start, stop, n)
     items.drop_right(n - last)
     items.drop_left(first)
     db.changed(LIST, b"ltrim", key, n - len(items))
@@ -443,7 +420,7 @@ def _blocking_pop(s: Session, args: Args, name: bytes, *, left: bool) -> Reply:
 @command("BLMPOP")
 def blmpop(s: Session, args: Args) -> Reply:
     """Takes elements from the first of several lists that has any, or waits."""
-    keys, left, count = _parse_mpop(args, 2)
+    keys, left, count = parse_mpop(args, 2, _ENDS)
     timeout = to_timeout(args[1])
     return _wait(s, keys, timeout, lambda: _mpop(s, keys, left, count), s.null_array)
 

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trignb.datatypes import Set
-from trignb.engine.args import INT64_MAX, INT64_MIN, syntax_error, to_int, wrong_type
+from trignb.engine.args import (
+    INT64_MAX,
+    INT64_MIN,
+    parse_limit,
+    syntax_error,
+    to_int,
+    wrong_type,
+)
 from trignb.engine.events import GENERIC, SET
 from trignb.engine.scan import parse_cursor, parse_options
 from trignb.engine.spec import CommandFamily
@@ -293,13 +300,4 @@ def _parse_sintercard(args: Args) -> tuple[list[bytes], int]:
         raise ResponseError(positive)
     if number > len(args) - 2:
         raise ResponseError("ERR Number of keys can't be greater than number of args")
-    limit, rest = 0, args[2 + number :]
-    while rest:
-        if rest[0].upper() != b"LIMIT" or len(rest) < 2:
-            raise syntax_error()
-        negative = "ERR LIMIT can't be negative"
-        limit = to_int(rest[1], negative)
-        if limit < 0:
-            raise ResponseError(negative)
-        rest = rest[2:]
-    return args[2 : 2 + number], limit
+    return args[2 : 2 + number], parse_limit(args[2 + number :])

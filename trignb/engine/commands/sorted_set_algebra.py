@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trignb.datatypes import Set, SortedSet
-from trignb.engine.args import syntax_error, to_float, to_int, wrong_type
+from trignb.engine.args import parse_limit, syntax_error, to_float, to_int, wrong_type
 from trignb.engine.commands.sorted_sets import store_pairs, with_scores
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
@@ -203,14 +203,6 @@ def zintercard(s: Session, args: Args) -> int:
     """Counts what several sorted sets have in common, up to a limit."""
     keys, rest = _parse_keys(args, 1)
     sources = _sources(s, keys)
-    limit = 0
-    while rest:
-        if rest[0].upper() != b"LIMIT" or len(rest) < 2:
-            raise syntax_error()
-        negative = "ERR LIMIT can't be negative"
-        limit = to_int(rest[1], negative)
-        if limit < 0:
-            raise ResponseError(negative)
-        rest = rest[2:]
+    limit = parse_limit(rest)
     found = sum(all(m in source for source in sources) for m in min(sources, key=len))
     return min(found, limit) if limit else found

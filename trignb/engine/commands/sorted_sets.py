@@ -11,6 +11,7 @@ from trignb.datatypes import SortedSet
 from trignb.engine.args import (
     INT64_MAX,
     INT64_MIN,
+    parse_mpop,
     syntax_error,
     to_float,
     to_int,
@@ -32,6 +33,7 @@ command = family.command
 Args = list[bytes]
 Pairs = list[tuple[bytes, float]]
 
+_ENDS = (b"MIN", b"MAX")
 _NOT_POSITIVE = "ERR value is out of range, must be positive"
 _NAN = "ERR resulting score is not a number (NaN)"
 
@@ -478,7 +480,7 @@ def _take(
 @command("ZMPOP")
 def zmpop(s: Session, args: Args) -> Reply:
     """Takes entries from the first of several sorted sets that has any."""
-    keys, lowest, count = _parse_mpop(args, 1)
+    keys, lowest, count = parse_mpop(args, 1, _ENDS)
     reply = _mpop(s, keys, lowest, count)
     return s.null_array if reply is NOTHING else reply
 
@@ -486,28 +488,9 @@ def zmpop(s: Session, args: Args) -> Reply:
 @command("BZMPOP")
 def bzmpop(s: Session, args: Args) -> Reply:
     """Takes entries from the first of several sorted sets that has any, or waits."""
-    keys, lowest, count = _parse_mpop(args, 2)
+    keys, lowest, count = parse_mpop(args, 2, _ENDS)
     timeout = to_timeout(args[1])
     return _wait(s, keys, timeout, lambda: _mpop(s, keys, lowest, count))
-
-
-def _parse_mpop(args: Args, at: int) -> tuple[list[bytes], bool, int]:
-    positive = "ERR numkeys should be greater than 0"
-    number = to_int(args[at], positive)
-    if number <= 0:
-        raise ResponseError(positive)
-    after = at + 1 + number
-    if after >= len(args) or args[after].upper() not in (b"MIN", b"MAX"):
-        raise syntax_error()
-    count, rest = 1, args[after + 1 :]
-    if rest:
-        if len(rest) != 2 or rest[0].upper() != b"COUNT":
-            raise syntax_error()
-        positive = "ERR count should be greater than 0"
-        count = to_int(rest[1], positive)
-        if count <= 0:
-            raise ResponseError(positive)
-    return args[at + 1 : after], args[after].upper() == b"MIN", count
 
 
 def _mpop(s: Session, keys: Sequence[bytes], lowest: bool, count: int) -> Reply:
