@@ -92,8 +92,9 @@ class Pair:
         if {*UNORDERED, "scan on"} & set(names):
             for things in (their_events, our_events):
                 things.sort(key=lambda event: (event.db, event.key, event.name))
-            their_effects.sort()
-            our_effects.sort()
+            # By command first: the frame's database is nobody's and would sort elsewhere.
+            their_effects.sort(key=lambda effect: (effect[1], effect[0]))
+            our_effects.sort(key=lambda effect: (effect[1], effect[0]))
         lines = []
         if not replies_agree(names, ours, theirs):
             lines += [f"reply: redis {theirs!r}", f"       here  {ours!r}"]

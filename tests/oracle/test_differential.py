@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(600)]
 
-SESSIONS = int(os.environ.get("TRIGNB_DIFFERENTIAL", "520"))
+SESSIONS = int(os.environ.get("TRIGNB_DIFFERENTIAL", "580"))
 CALLS_PER_COMMAND = 200
 
 GROUPS = {
@@ -187,6 +187,75 @@ GENERIC = [
     call("OBJECT", word("ENCODING", "IDLETIME", "FREQ"), key),
     call("SORT", key, maybe("BY", "nosort"), maybe("STORE", key)),
 ]
+end = word("LEFT", "RIGHT")
+score = st.sampled_from([b"0", b"1", b"-1.5", b"2", b"inf", b"-inf", b"(1", b"x"])
+LIST = [
+    call(st.sampled_from(["LPUSH", "RPUSH", "LPUSHX", "RPUSHX"]), key, some(value)),
+    call(st.sampled_from(["LPOP", "RPOP"]), key, maybe(st.sampled_from("0129"))),
+    call("LRANGE", key, index, index),
+    call("LTRIM", key, index, index),
+    call("LINDEX", key, index),
+    call("LSET", key, index, value),
+    call("LINSERT", key, word("BEFORE", "AFTER"), value, value),
+    call("LREM", key, index, value),
+    call("LPOS", key, value, maybe("RANK", index), maybe("COUNT", index)),
+    call("LMOVE", key, key, end, end),
+    call("LMPOP", "2", key, key, end, maybe("COUNT", st.sampled_from("19"))),
+    call(st.sampled_from(["RPOPLPUSH", "BRPOPLPUSH"]), key, key, maybe("0.01")),
+    call(st.sampled_from(["BLPOP", "BRPOP"]), some(key), "0.01"),
+]
+SET = [
+    call(st.sampled_from(["SADD", "SREM", "SMISMEMBER"]), key, some(value)),
+    call("SMOVE", key, key, value),
+    call(st.sampled_from(["SMEMBERS", "SCARD"]), key),
+    call(st.sampled_from(["SINTER", "SUNION", "SDIFF"]), some(key)),
+    call(st.sampled_from(["SINTERSTORE", "SUNIONSTORE", "SDIFFSTORE"]), key, some(key)),
+    call("SINTERCARD", "2", key, key, maybe("LIMIT", st.sampled_from("012"))),
+]
+ZSET = [
+    call(
+        "ZADD", key, maybe(word("NX", "XX", "GT", "LT")), some(st.tuples(score, member))
+    ),
+    call("ZADD", key, word("INCR"), score, member),
+    call("ZINCRBY", key, score, member),
+    call("ZREM", key, some(member)),
+    call(st.sampled_from(["ZSCORE", "ZRANK", "ZREVRANK"]), key, member),
+    call("ZRANGE", key, index, index, maybe(word("REV")), maybe(word("WITHSCORES"))),
+    call("ZRANGE", key, score, score, "BYSCORE", maybe("LIMIT", "0", "2")),
+    call("ZCOUNT", key, score, score),
+    call(st.sampled_from(["ZPOPMIN", "ZPOPMAX"]), key, maybe(st.sampled_from("029"))),
+    call("ZREMRANGEBYRANK", key, index, index),
+    call("ZREMRANGEBYSCORE", key, score, score),
+    call("ZRANGESTORE", key, key, index, index),
+    call(st.sampled_from(["ZUNIONSTORE", "ZINTERSTORE"]), key, "2", key, key),
+    call("ZDIFFSTORE", key, "2", key, key),
+]
+# A script that runs one command, and one that writes before and after it.
+SCRIPT = [
+    call(
+        "EVAL",
+        st.sampled_from(
+            [
+                "return redis.call(unpack(ARGV))",
+                "return redis.pcall(unpack(ARGV))",
+                (
+                    "redis.call('set','a',1) local r = redis.pcall(unpack(ARGV)) "
+                    "redis.call('incr','a') return r"
+                ),
+            ]
+        ),
+        "0",
+        st.one_of(
+            call("SET", key, value),
+            call("GET", key),
+            call(st.sampled_from(["INCR", "LPOP", "TYPE", "DEL", "HGET"]), key),
+            call("RPUSH", key, some(value)),
+            call("HSET", key, some(field_value)),
+            call("ZADD", key, score, member),
+            call("RENAME", key, key),
+        ),
+    ),
+]
 KEYSPACE = [
     call("SELECT", st.sampled_from(["0", "1", "2"])),
     call(st.sampled_from(["DBSIZE", "FLUSHDB"])),
@@ -204,7 +273,10 @@ any_call = st.one_of(
     st.one_of(STRING),
     st.one_of(HASH),
     st.one_of(GENERIC),
-    st.one_of(STRING + HASH + GENERIC),
+    st.one_of(LIST),
+    st.one_of(SET),
+    st.one_of(ZSET),
+    st.one_of(STRING + HASH + GENERIC + SCRIPT),
     st.one_of(KEYSPACE + TRANSACTIONS),
 )
 sessions = st.lists(
