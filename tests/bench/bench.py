@@ -135,6 +135,127 @@ def redis_py_operations(client: Any) -> dict[str, Operation]:
     }
 
 
+# Every type's hot commands; each pair or triple leaves the keyspace as it found it.
+HOT: dict[str, list[tuple[str, ...]]] = {
+    "INCR": [("INCR", "n")],
+    "HGET": [("HGET", "h", "f")],
+    "LPUSH, LPOP": [("LPUSH", "l", "x"), ("LPOP", "l")],
+    "LRANGE of 10": [("LRANGE", "l10", "0", "-1")],
+    "SADD, SREM": [("SADD", "s", "x"), ("SREM", "s", "x")],
+    "SISMEMBER": [("SISMEMBER", "s10", "m5")],
+    "ZADD, ZREM": [("ZADD", "z", "1", "x"), ("ZREM", "z", "x")],
+    "ZSCORE": [("ZSCORE", "z10", "m5")],
+    "ZRANK": [("ZRANK", "z10", "m5")],
+    "ZRANGE of 10": [("ZRANGE", "z10", "0", "-1")],
+    "XADD": [("XADD", "x", "MAXLEN", "~", "1000", "*", "f", "v")],
+    "XRANGE of 10": [("XRANGE", "x10", "-", "+")],
+    "SETBIT": [("SETBIT", "bits", "77", "1")],
+    "PFADD": [("PFADD", "hll", "m5")],
+    "EXPIRE": [("EXPIRE", "n", "1000")],
+    "SET, DEL": [("SET", "k", "v"), ("DEL", "k")],
+    "GEOSEARCH of 10": [
+        ("GEOSEARCH", "g10", "FROMLONLAT", "13", "52", "BYRADIUS", "900", "km")
+    ],
+    "EVAL of one call": [("EVAL", "return redis.call('get', KEYS[1])", "1", "n")],
+}
+
+
+def fill_hot(execute: Callable[..., Any]) -> None:
+    """Make the keys that the hot commands look at."""
+    execute("SET", "n", "1")
+    execute("HSET", "h", "f", "v")
+    for i in range(10):
+        execute("RPUSH", "l10", f"m{i}")
+        execute("SADD", "s10", f"m{i}")
+        execute("ZADD", "z10", str(i), f"m{i}")
+        execute("XADD", "x10", "*", "f", "v")
+        execute("PFADD", "hll", f"m{i}")
+        execute("GEOADD", "g10", str(13 + i / 10), "52", f"m{i}")
+
+
+def bench_types(server: RedisServer | None) -> list[Result]:
+    """Every type's hot commands against redis-py on a redis-server."""
+    if server is None:
+        return []
+    engine, peer = trignb.Engine(), redis.Redis(port=server.port)
+    peer.flushall()
+    fill_hot(engine.execute)
+    fill_hot(peer.execute_command)
+    results = []
+    for name, calls in HOT.items():
+        mine, other = race(
+            Contender(repeated(engine.execute, calls), 2_000),
+            Contender(repeated(peer.execute_command, calls), 100),
+        )
+        n = len(calls)
+        results.append(at_least(name, mine / n, other / n, 20))
+    engine.close()
+    return results
+
+
+def repeated(execute: Callable[..., Any], calls: list[tuple[str, ...]]) -> Operation:
+    """Return an operation that makes these calls."""
+
+    def run() -> None:
+        for call in calls:
+            execute(*call)
+
+    return run
+
+
+# What should cost at most twice as much at a million elements as at a thousand.
+GROWING: dict[str, tuple[str, list[tuple[str, ...]]]] = {
+    "LPUSH, LPOP": ("RPUSH", [("LPUSH", "big", "x"), ("LPOP", "big")]),
+    "SADD, SPOP": (
+        "SADD",
+        [("SADD", "big", "x"), ("SPOP", "big"), ("SADD", "big", "y")],
+    ),
+    "ZADD, ZREM": ("ZADD", [("ZADD", "big", "500.5", "x"), ("ZREM", "big", "x")]),
+    "ZRANK": ("ZADD", [("ZRANK", "big", "m500")]),
+    "ZRANGE of 10": ("ZADD", [("ZRANGE", "big", "490", "499")]),
+    "XADD": ("XADD", [("XADD", "big", "*", "f", "v")]),
+}
+
+
+def bench_growth(_server: RedisServer | None) -> list[Result]:
+    """The same command on a thousand and on a million elements."""
+    results = []
+    for name, (filler, calls) in GROWING.items():
+        engines = [trignb.Engine(), trignb.Engine()]
+        for engine, size in zip(engines, (1_000, 1_000_000), strict=True):
+            fill_big(engine, filler, size)
+        few, many = race(*(Contender(repeated(e.execute, calls), 500) for e in engines))
+        ratio = many / few
+        results.append(
+            Result(
+                f"{name} at 1e6 elements, to 1e3",
+                us(many),
+                us(few),
+                f"{ratio:.2f} ×",
+                "≤ 2 ×",
+                ratio <= 2,
+            )
+        )
+        for engine in engines:
+            engine.close()
+    return results
+
+
+def fill_big(engine: trignb.Engine, command: str, size: int) -> None:
+    """Fill the key ``big``, a thousand elements a command."""
+    if command == "XADD":
+        for _ in range(size):
+            engine.execute("XADD", "big", "*", "f", "v")
+        return
+    for start in range(0, size, 1_000):
+        block = range(start, start + 1_000)
+        if command == "ZADD":
+            words = [word for i in block for word in (str(i), f"m{i}")]
+        else:
+            words = [f"m{i}" for i in block]
+        engine.execute(command, "big", *words)
+
+
 def bench_triggered(server: RedisServer | None) -> list[Result]:
     """A SET that fires a trigger: against a subscriber, and against a bare SET."""
     plain, triggered = trignb.Engine(), trignb.Engine()
@@ -350,6 +471,8 @@ def show(console: Console, results: list[Result]) -> None:
 
 BENCHES = (
     bench_commands,
+    bench_types,
+    bench_growth,
     bench_triggered,
     bench_non_matching,
     bench_one_cpu,
