@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trignb.engine.args import to_int, wrong_arity
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from trignb.lua.scripts import Scripts
 
 Args = list[bytes]
+
+
+@lru_cache(maxsize=256)
+def _digest(source: bytes) -> str:
+    """Return a script's name; clients send the same few over and over."""
+    return hashlib.sha1(source).hexdigest()
 
 
 def numbered_keys(args: Args, at: int, bad: str = "") -> tuple[Args, Args]:
@@ -40,11 +47,7 @@ def script_family(scripts: Scripts) -> CommandFamily:
     def evaluate(s: Session, args: Args, *, by_digest: bool, read_only: bool) -> Reply:
         keys, argv = numbered_keys(args, 2)
         source = None if by_digest else args[1]
-        digest = (
-            args[1].decode("latin-1").lower()
-            if by_digest
-            else hashlib.sha1(args[1]).hexdigest()
-        )
+        digest = args[1].decode("latin-1").lower() if by_digest else _digest(args[1])
         return scripts.evaluate(s, digest, source, keys, argv, read_only)
 
     @command("EVAL")

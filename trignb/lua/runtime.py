@@ -34,6 +34,9 @@ __all__ = ["ScriptRuntime"]
 
 _HOOK_EVERY: Final = 100_000
 
+# Lua's C stack holds eight thousand values; far fewer are worth saving two tables.
+_SPREAD: Final = 200
+
 _LOGGER = logging.getLogger("trignb.lua")
 _LEVELS: Final = (logging.DEBUG, logging.DEBUG, logging.INFO, logging.WARNING)
 
@@ -59,6 +62,12 @@ class ScriptRuntime:
         )
         self.api = load(source)(self._host())
         self.api[b"prepare"]()
+        self.api[b"prepare_hook"](self._hook, _HOOK_EVERY)
+        # By kind of run: with keys and arguments one by one, and in tables.
+        self._enter = {
+            "eval": (self.api[b"run_spread"], self.api[b"run"]),
+            "function": (self.api[b"call_spread"], self.api[b"call"]),
+        }
 
     # -- what Lua calls
 
@@ -323,11 +332,13 @@ class ScriptRuntime:
         self, run: Run, function: Any, keys: list[bytes], argv: list[bytes]
     ) -> Any:
         """Call a compiled script or a registered function; returns its reply."""
-        enter = self.api[b"run" if run.kind == "eval" else b"call"]
+        spread, in_tables = self._enter[run.kind]
         outer, self.run = self.run, run
-        self.api[b"watch"](self._hook, _HOOK_EVERY)
         try:
-            answer = enter(function, self.table(keys), self.table(argv))
+            if len(keys) + len(argv) < _SPREAD:
+                answer = spread(function, len(keys), *keys, *argv)
+            else:
+                answer = in_tables(function, self.table(keys), self.table(argv))
         except LuaError as error:
             raise ResponseError(self._describe(run, str(error), None)) from None
         except Killed:
@@ -335,7 +346,8 @@ class ScriptRuntime:
         finally:
             # First, as the hook looks at it even while it is being taken off.
             self.run = outer
-            self.api[b"unwatch"]()
+            if run.killed:
+                self.api[b"unwatch"]()
             self.core.busy = None
         ok, value = answer if isinstance(answer, tuple) else (answer, None)
         if not ok:
