@@ -152,6 +152,9 @@ def reply_agrees(name: str, ours: Any, theirs: Any) -> bool:
         return bool(shape(ours) == shape(theirs))
     if name in OPAQUE:
         return type(ours) is type(theirs)
+    if name == "object encoding" and ours == b"listpack":
+        # 7.0 has no listpacks for lists and sets yet.
+        return theirs in (b"listpack", b"quicklist", b"hashtable")
     if name.startswith(("z", "geo")) and same_number(ours, theirs):
         return True
     return same(ours, theirs)
