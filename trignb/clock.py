@@ -31,7 +31,6 @@ class Clock:
     def __init__(self) -> None:
         self.read: Callable[[], int] = time.time_ns
         self.frozen = False
-        self._offset_ns = 0
         # Set by the engine: moves to a later time and lets what falls due happen on the way.
         self.travel: Callable[[int], None] = self.set_ns
 
@@ -79,7 +78,6 @@ class Clock:
     def resume(self) -> None:
         """Return to the system's time."""
         self.frozen = False
-        self._offset_ns = 0
         self.read = time.time_ns
 
     def set_ns(self, ns: int) -> None:
@@ -87,7 +85,7 @@ class Clock:
         if self.frozen:
             self._stand_at(ns)
             return
-        self._offset_ns = offset = ns - time.time_ns()
+        offset = ns - time.time_ns()
         self.read = lambda: time.time_ns() + offset
 
     def _stand_at(self, ns: int) -> None:

@@ -4,6 +4,9 @@
 of background JavaScript; when the outermost unit ends, `leave_unit` runs the jobs that triggers queued
 and hands the unit's effects to the sinks. Layers above add to it by registering: `listen` for events,
 `sinks` for effects, `gates` for checks before a command, `add_family` for commands.
+
+Long because the state of a unit is kept in one place: who changes nesting, jobs, effects or the frame
+stands here, side by side.
 """
 
 from __future__ import annotations

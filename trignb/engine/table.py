@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from trignb.engine.args import wrong_arity
 from trignb.engine.commands import (
     acl,
     bitmaps,
@@ -44,7 +45,6 @@ from trignb.engine.spec import (
     Handler,
     command_facts,
 )
-from trignb.errors import ResponseError
 
 __all__ = ["FAMILIES", "CommandTable"]
 
@@ -121,4 +121,4 @@ class CommandTable(dict[bytes, Command]):
 
 def _no_subcommand(_session: object, args: list[bytes]) -> object:
     # Reached by nobody: a container is always resolved to one of its subcommands first.
-    raise ResponseError(f"ERR wrong number of arguments for '{args[0]!r}' command")
+    raise wrong_arity(args[0].decode("utf-8", "replace").lower())
