@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from trignb.clock import Clock
     from trignb.functions.library import Library
     from trignb.reply import Reply
+    from trignb.server.server import Server
 
 __all__ = ["Engine", "Snapshot"]
 
@@ -236,6 +237,50 @@ class Engine:
 
         return engine_client(self, **kwargs)
 
+    def serve(
+        self,
+        port: int | None = 0,
+        host: str = "127.0.0.1",
+        *,
+        unixsocket: str = "",
+        tls_port: int | None = None,
+    ) -> Server:
+        """Open a port for redis-cli, client libraries and other processes.
+
+        The server runs on a thread of its own; the engine stays usable here. Close it
+        alone (`Server.close`) or with the engine.
+
+        Parameters
+        ----------
+        port : int or None
+            TCP port, 0 for any free one (see `Server.port`), None for no TCP port.
+        host : str
+            Address to listen on.
+        unixsocket : str
+            Path of a unix socket to listen on.
+        tls_port : int or None
+            A port for TLS, with the certificates that the ``tls-…`` parameters name.
+
+        Raises
+        ------
+        OSError
+            When the address is taken.
+        ResponseError
+            When the certificates cannot be used.
+
+        Examples
+        --------
+        >>> import redis
+        >>> with Engine() as engine, engine.serve() as server:
+        ...     redis.Redis(port=server.port).set("greeting", "hello")
+        True
+        """
+        from trignb.server.server import Server
+
+        return Server(
+            self.core, host, port, unixsocket=unixsocket, tls_port=tls_port
+        ).start()
+
     # -- libraries
 
     def load(
@@ -359,6 +404,8 @@ class Engine:
 
     def close(self) -> None:
         """Stop the engine and its JavaScript; later commands raise `EngineClosed`."""
+        for server in list(self.core.servers):
+            server.close()
         self.library_registry.close()
         self.saver.close()
         self.core.close()

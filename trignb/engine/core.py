@@ -145,6 +145,12 @@ class Core:
         # for the commands that are allowed then, which run beside the script's unit.
         self.busy: Callable[[Session, Command], bool] | None = None
 
+        # Servers on this engine, and what has to be done before their clients get replies.
+        self.servers: list[Any] = []
+        self.before_replies: list[Callable[[], None]] = []
+        # How a script that runs too long lets others in for some seconds.
+        self.breathe: Callable[[float], object] = time.sleep
+
         self.saves = SaveState(self.started_ns)
         # What layers above add to DEBUG.
         self.debug_subcommands: dict[bytes, Subcommand] = {}

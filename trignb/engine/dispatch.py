@@ -15,6 +15,7 @@ from trignb.errors import ResponseError, SessionClosed
 from trignb.reply import NO_REPLY
 
 if TYPE_CHECKING:
+    from trignb.engine.blocking import Waiter
     from trignb.engine.core import Core
     from trignb.engine.session import Session
 
@@ -31,8 +32,16 @@ class SessionHolder(Protocol):
     session: Session
 
 
-def make_run(core: Core) -> Callable[[Session, list[bytes]], Any]:
-    """Return ``run(session, args)``: one command as this session, under the lock."""
+def make_run(
+    core: Core, wait: Callable[[Waiter], Any] | None = None
+) -> Callable[[Session, list[bytes]], Any]:
+    """Return ``run(session, args)``: one command as this session, under the lock.
+
+    ``wait(waiter)`` gives the reply of a command that has to wait; without it the thread
+    sleeps on the waiter.
+    """
+    if wait is None:
+        wait = core.blocking.wait
     find = core.table.get
     acquire, release = core.lock.acquire, core.lock.release
 
@@ -76,7 +85,7 @@ def make_run(core: Core) -> Callable[[Session, list[bytes]], Any]:
             try:
                 _abandon(core, state, command, error)
                 if isinstance(error, Blocked):
-                    return core.blocking.wait(error.waiter)
+                    return wait(error.waiter)
             except BaseException as again:
                 _abandon_at_last(core, state, again)
                 if isinstance(error, Blocked):

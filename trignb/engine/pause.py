@@ -1,7 +1,7 @@
 """CLIENT PAUSE: clients wait, all of them or those that write, until the time is up.
 
-The thread that called waits in its own gate with the lock released. Time is real time, so a frozen
-clock cannot hold a client for ever.
+The thread that called waits in its own gate with the lock released; a client on a socket is told by
+`Postponed` to come again. Time is real time, so a frozen clock cannot hold a client for ever.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from trignb.engine.session import Session
     from trignb.engine.spec import Command
 
-__all__ = ["Pause"]
+__all__ = ["Pause", "Postponed"]
 
 # Threads sleep in slices, so that an interrupt is seen soon on every platform.
 _SLICE_S = 0.2
+
+
+class Postponed(Exception):
+    """Raised to a client on a socket whose command has to wait until the pause is over."""
 
 
 class Pause:
@@ -74,6 +78,8 @@ class Pause:
         lock = self.core.lock
         # A unit under way is never held up, nor a thread that holds the lock otherwise.
         while self.core.nesting == 0 and self.holds(session, command):
+            if session.link is not None:
+                raise Postponed
             lock.release()
             try:
                 with self._over:

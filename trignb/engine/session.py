@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trignb.engine import spec
 from trignb.engine.args import encode_args
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trignb.engine.spec import Command
     from trignb.engine.tracking import Tracking
 
-__all__ = ["Session"]
+__all__ = ["Link", "Session"]
 
 # What a client in MULTI state still runs at once.
 _NOT_QUEUED = frozenset({"exec", "discard", "multi", "watch", "quit", "reset"})
@@ -44,6 +44,28 @@ _WHILE_SUBSCRIBED = frozenset(
 _INBOX_SIZE = 100_000
 
 
+class Link(Protocol):
+    """What a session knows of its connection: what CLIENT LIST shows, and its end."""
+
+    @property
+    def query_bytes(self) -> int:
+        """Bytes that came and have not been run."""
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes that the client has not read."""
+
+    @property
+    def idle_s(self) -> int:
+        """Whole seconds since the client was heard of."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+    def session_closed(self) -> None:
+        """Take note that the session was closed; any thread."""
+
+
 class Session:
     """A client of the engine.
 
@@ -60,6 +82,8 @@ class Session:
     reply_mode : str
         ``on``, ``off`` or ``skip`` (the next reply only), as CLIENT REPLY sets it; what is not
         to be sent is `NO_REPLY`.
+    link : Link or None
+        The connection of a client that is not in this process.
     tracking : Tracking or None
         What CLIENT TRACKING turned on.
     intercept : callable or None
@@ -81,6 +105,7 @@ class Session:
         "last_command",
         "lib_name",
         "lib_version",
+        "link",
         "local_address",
         "name",
         "no_evict",
@@ -112,6 +137,7 @@ class Session:
         self.no_evict = self.no_touch = False
         self.tracking: Tracking | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
+        self.link: Link | None = None
         self.inbox: deque[list[Any]] = deque(maxlen=_INBOX_SIZE)
         # Insertion-ordered, as Redis unsubscribes in the order of subscription.
         self.channels: dict[bytes, None] = {}
@@ -152,6 +178,8 @@ class Session:
             self.core.sessions.pop(self.id, None)
             self.closed = True
             self.intercept = _refuse_closed
+        if self.link is not None:
+            self.link.session_closed()
 
     def authenticate(self, user: bytes, password: bytes) -> None:
         """Become a user, or raise WRONGPASS."""

@@ -122,8 +122,10 @@ def _listens(s: Session) -> bool:
 
 
 def _describe(s: Session, running: str | None) -> bytes:
-    """Return a session's line of CLIENT LIST. Buffers and descriptors are none here."""
-    core, choice = s.core, s.tracking
+    """Return a session's line of CLIENT LIST; only a link has buffers and a descriptor."""
+    core, choice, link = s.core, s.tracking, s.link
+    waiting = 0 if link is None else link.query_bytes
+    unsent = 0 if link is None else link.output_bytes
     age = (core.clock.read() - s.created_ns) // 1_000_000_000
     last = running or (s.last_command.name if s.last_command else "NULL")
     redirect = -1 if choice is None else choice.redirect
@@ -131,26 +133,26 @@ def _describe(s: Session, running: str | None) -> bytes:
         "id": s.id,
         "addr": s.shown_address,
         "laddr": s.local_address or "in-process:0",
-        "fd": -1,
+        "fd": -1 if link is None else link.fileno(),
         "name": s.name.decode("utf-8", "surrogateescape"),
         "age": max(age, 0),
-        "idle": 0,
+        "idle": 0 if link is None else link.idle_s,
         "flags": _flags(s),
         "db": s.db.index,
         "sub": len(s.channels),
         "psub": len(s.patterns),
         "ssub": len(s.shard_channels),
         "multi": -1 if s.queue is None else len(s.queue),
-        "qbuf": 0,
+        "qbuf": waiting,
         "qbuf-free": 0,
         "argv-mem": 0,
         "multi-mem": sum(len(a) for _, args in s.queue or () for a in args),
         "rbs": 0,
         "rbp": 0,
         "obl": 0,
-        "oll": 0,
-        "omem": 0,
-        "tot-mem": 0,
+        "oll": int(unsent > 0),
+        "omem": unsent,
+        "tot-mem": waiting + unsent,
         "events": "r",
         "cmd": last,
         "user": s.user,

@@ -1,0 +1,241 @@
+"""Clients on sockets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from trignb import Engine
+from trignb.server.server import Server
+
+from .conftest import Wire
+
+Connect = Callable[[], Wire]
+
+
+def test_pipelines_are_answered_in_order(connect: Connect) -> None:
+    wire = connect()
+    wire.ask(b"PING\r\nSET a 1\r\nGET a\r\n", b"+PONG\r\n+OK\r\n$1\r\n1\r\n")
+
+
+def test_the_engine_sees_what_clients_write(engine: Engine, connect: Connect) -> None:
+    connect().ask(b"SET a 1\r\n", b"+OK\r\n")
+    assert engine.execute("GET", "a") == b"1"
+
+
+def test_protocol_errors_end_the_connection_after_the_good_commands(
+    connect: Connect,
+) -> None:
+    wire = connect()
+    wire.ask(
+        b"PING\r\n*1\r\nfoo\r\n",
+        b"+PONG\r\n-ERR Protocol error: expected '$', got 'f'\r\n",
+    )
+    assert wire.is_closed()
+
+
+def test_quit_is_answered_and_nothing_after_it(connect: Connect) -> None:
+    wire = connect()
+    wire.ask(b"QUIT\r\nSET a 1\r\n", b"+OK\r\n")
+    assert wire.is_closed()
+
+
+def test_http_is_cut_off(engine: Engine, connect: Connect) -> None:
+    wire = connect()
+    wire.send(b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET a 1\r\n")
+    assert wire.is_closed()
+    assert engine.execute("EXISTS", "a") == 0
+
+
+def test_a_client_waits_for_a_key_and_others_do_not(connect: Connect) -> None:
+    waiting, other = connect(), connect()
+    waiting.send(b"BLPOP l 0\r\nPING\r\n")
+    time.sleep(0.05)
+    other.ask(b"RPUSH l a\r\n", b":1\r\n")
+    waiting.receive(b"*2\r\n$1\r\nl\r\n$1\r\na\r\n+PONG\r\n")
+
+
+def test_a_wait_ends_in_time(connect: Connect) -> None:
+    connect().ask(b"BLPOP l 0.05\r\n", b"*-1\r\n")
+
+
+def test_a_wait_is_served_from_the_notebook(engine: Engine, connect: Connect) -> None:
+    waiting = connect()
+    waiting.send(b"BLPOP l 0\r\n")
+    time.sleep(0.05)
+    engine.execute("RPUSH", "l", "a")
+    waiting.receive(b"*2\r\n$1\r\nl\r\n$1\r\na\r\n")
+
+
+def test_who_leaves_while_it_waits_takes_nothing(
+    engine: Engine, connect: Connect
+) -> None:
+    waiting = connect()
+    waiting.send(b"BLPOP l 0\r\n")
+    time.sleep(0.05)
+    waiting.sock.close()
+    time.sleep(0.05)
+    engine.execute("RPUSH", "l", "a")
+    assert engine.execute("LLEN", "l") == 1
+
+
+def test_messages_reach_subscribers(engine: Engine, connect: Connect) -> None:
+    wire = connect()
+    wire.ask(b"SUBSCRIBE c\r\n", b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n")
+    assert engine.execute("PUBLISH", "c", "m") == 1
+    wire.receive(b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n")
+
+
+def test_resp3_publisher_hears_itself_after_its_reply(connect: Connect) -> None:
+    wire = connect()
+    wire.send(b"HELLO 3\r\nSUBSCRIBE c\r\nPUBLISH c m\r\n")
+    hello = wire.sock.recv(10_000)
+    while not hello.endswith(b"$1\r\nm\r\n"):
+        hello += wire.sock.recv(10_000)
+    assert hello.endswith(
+        b">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n:1\r\n"
+        b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n"
+    )
+
+
+def test_a_script_that_runs_too_long_lets_others_kill_it(
+    engine: Engine, connect: Connect
+) -> None:
+    engine.execute("CONFIG", "SET", "busy-reply-threshold", "50")
+    busy, other = connect(), connect()
+    busy.send(b"EVAL 'while true do end' 0\r\n")
+    time.sleep(0.2)
+    other.send(b"GET a\r\n")
+    assert other.sock.recv(1000).startswith(b"-BUSY Redis is busy running a script.")
+    other.ask(b"SCRIPT KILL\r\n", b"+OK\r\n")
+    assert busy.sock.recv(1000).startswith(b"-ERR Script killed by user")
+    busy.ask(b"PING\r\n", b"+PONG\r\n")
+
+
+def test_a_pause_holds_clients_and_lets_them_go_on(connect: Connect) -> None:
+    one, other = connect(), connect()
+    one.ask(b"CLIENT PAUSE 200 WRITE\r\n", b"+OK\r\n")
+    began = time.monotonic()
+    one.ask(b"GET a\r\n", b"$-1\r\n")
+    assert time.monotonic() - began < 0.15
+    other.ask(b"SET a 1\r\nGET a\r\n", b"+OK\r\n$1\r\n1\r\n")
+    assert time.monotonic() - began > 0.15
+
+
+def test_killed_clients_are_cut_off(engine: Engine, connect: Connect) -> None:
+    wire, waiting = connect(), connect()
+    wire.ask(b"CLIENT SETNAME victim\r\n", b"+OK\r\n")
+    waiting.send(b"CLIENT SETNAME victim\r\nBLPOP l 0\r\n")
+    waiting.receive(b"+OK\r\n")
+    time.sleep(0.05)
+    assert engine.execute("CLIENT", "KILL", "LADDR", local_address(engine)) == 2
+    assert wire.is_closed()
+    assert waiting.is_closed()
+
+
+def local_address(engine: Engine) -> str:
+    return f"127.0.0.1:{engine.core.servers[0].port}"
+
+
+def test_too_many_clients_are_turned_away(engine: Engine, connect: Connect) -> None:
+    engine.execute("CONFIG", "SET", "maxclients", "1")
+    connect().ask(b"PING\r\n", b"+PONG\r\n")
+    late = connect()
+    late.receive(b"-ERR max number of clients reached\r\n")
+    assert late.is_closed()
+
+
+def test_idle_clients_are_closed(engine: Engine, connect: Connect) -> None:
+    engine.execute("CONFIG", "SET", "timeout", "1")
+    wire = connect()
+    wire.ask(b"PING\r\n", b"+PONG\r\n")
+    assert wire.is_closed()
+
+
+def test_who_does_not_read_is_closed_at_the_limit(
+    engine: Engine, connect: Connect
+) -> None:
+    limit = "normal 1000000 0 0"
+    engine.execute("CONFIG", "SET", "client-output-buffer-limit", limit)
+    engine.execute("SET", "a", "x" * 100_000)
+    wire, other = connect(), connect()
+    wire.send(b"GET a\r\n" * 500)
+    time.sleep(0.3)
+    other.ask(b"PING\r\n", b"+PONG\r\n")
+    received = 0
+    while data := wire.sock.recv(1 << 20):
+        received += len(data)
+    assert received < 500 * 100_000
+
+
+def test_query_buffers_have_a_limit(engine: Engine, connect: Connect) -> None:
+    engine.execute("CONFIG", "SET", "client-query-buffer-limit", "1mb")
+    wire = connect()
+    with pytest.raises(OSError, match=r"reset|[Bb]roken"):
+        pour(wire)
+
+
+def pour(wire: Wire) -> None:
+    """Send the beginning of an argument that never ends."""
+    wire.send(b"*2\r\n$3\r\nGET\r\n$50000000\r\n")
+    for _ in range(100):
+        wire.send(b"x" * 100_000)
+        time.sleep(0.002)
+
+
+def test_requirepass(engine: Engine, connect: Connect) -> None:
+    engine.execute("CONFIG", "SET", "requirepass", "secret")
+    wire = connect()
+    wire.ask(b"GET a\r\n", b"-NOAUTH Authentication required.\r\n")
+    wire.ask(b"AUTH secret\r\nGET a\r\n", b"+OK\r\n$-1\r\n")
+
+
+def test_client_list_shows_the_connection(connect: Connect) -> None:
+    wire = connect()
+    host, port = wire.sock.getsockname()
+    wire.send(b"CLIENT LIST\r\n")
+    line = wire.sock.recv(10_000).decode()
+    assert f"addr={host}:{port}" in line
+    assert " fd=-1" not in line
+
+
+def test_unix_socket(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    with engine.serve(port=None, unixsocket=str(path)):
+        client = redis.Redis(unix_socket_path=str(path))
+        assert client.set("a", 1)
+        assert engine.execute("GET", "a") == b"1"
+        client.close()
+    assert not path.exists()
+
+
+def test_many_threads_of_redis_py(server: Server, engine: Engine) -> None:
+    client = redis.Redis(port=server.port, protocol=3)
+
+    def work() -> None:
+        for _ in range(200):
+            client.incr("n")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        engine.execute("INCR", "n")
+    for thread in threads:
+        thread.join()
+    assert client.get("n") == b"1800"
+    client.close()
+
+
+def test_closing_the_server_leaves_the_engine(engine: Engine, server: Server) -> None:
+    client = redis.Redis(port=server.port)
+    client.set("a", 1)
+    server.close()
+    with pytest.raises(redis.ConnectionError):
+        client.get("a")
+    assert engine.execute("GET", "a") == b"1"

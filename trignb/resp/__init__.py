@@ -1,0 +1,1 @@
+"""The wire: requests from bytes, replies to bytes. Knows nothing of keys or clients."""

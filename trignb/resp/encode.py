@@ -1,0 +1,131 @@
+"""Replies as bytes, in RESP2 and RESP3.
+
+What a client gets most (bulk strings, integers, OK, null) takes one comparison of types; the rest goes
+through `_write`, which appends pieces to a list that is joined once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from trignb.errors import ResponseError
+from trignb.reply import (
+    NULL_ARRAY,
+    OK,
+    BigNumber,
+    NullArray,
+    Reply,
+    SetOfLists,
+    SetReply,
+    Status,
+    Verbatim,
+    format_double,
+)
+
+__all__ = ["encode", "encode_error", "encode_push"]
+
+Append = Callable[[bytes], None]
+
+_OK: Final = b"+OK\r\n"
+_NULL: Final = {2: b"$-1\r\n", 3: b"_\r\n"}
+_NULL_ARRAY: Final = {2: b"*-1\r\n", 3: b"_\r\n"}
+_SETS: Final = (SetReply, set, frozenset, SetOfLists)
+
+# A line of the protocol must not hold what ends it.
+_ONE_LINE: Final = str.maketrans("\r\n\0", "   ")
+
+
+def encode(reply: Reply, resp: int) -> bytes:
+    """Return a reply as the bytes of a protocol, 2 or 3.
+
+    Raises
+    ------
+    TypeError
+        For a value that no handler may answer.
+    """
+    kind = type(reply)
+    if kind is bytes:
+        return b"$%d\r\n%b\r\n" % (len(reply), reply)
+    if reply is OK:
+        return _OK
+    if kind is int:
+        return b":%d\r\n" % reply
+    if reply is None:
+        return _NULL[resp]
+    pieces: list[bytes] = []
+    _write(pieces.append, reply, resp)
+    return b"".join(pieces)
+
+
+def encode_push(message: list[Any], resp: int) -> bytes:
+    """Return a push message; RESP2 has plain arrays for it."""
+    pieces = [b"%b%d\r\n" % (b">" if resp == 3 else b"*", len(message))]
+    for item in message:
+        _write(pieces.append, item, resp)
+    return b"".join(pieces)
+
+
+def encode_error(error: ResponseError) -> bytes:
+    """Return an error reply, which is one line whatever the text."""
+    text = str(error).translate(_ONE_LINE)
+    return b"-%b\r\n" % text.encode("utf-8", "surrogateescape")
+
+
+def _write(append: Append, value: Reply, resp: int) -> None:
+    kind = type(value)
+    if kind is bytes:
+        append(b"$%d\r\n%b\r\n" % (len(value), value))
+    elif kind is int:
+        append(b":%d\r\n" % value)
+    elif value is None:
+        append(_NULL[resp])
+    elif kind is list or kind is tuple:
+        append(b"*%d\r\n" % len(value))
+        for item in value:
+            _write(append, item, resp)
+    elif kind is Status:
+        text = value.translate(_ONE_LINE).encode("utf-8", "surrogateescape")
+        append(b"+%b\r\n" % text)
+    elif kind is dict:
+        _write_map(append, value, resp)
+    elif kind in _SETS:
+        append(b"%b%d\r\n" % (b"~" if resp == 3 else b"*", len(value)))
+        for item in value:
+            _write(append, item, resp)
+    elif kind is NullArray or value is NULL_ARRAY:
+        append(_NULL_ARRAY[resp])
+    elif isinstance(value, ResponseError):
+        append(encode_error(value))
+    else:
+        _write_scalar(append, value, resp)
+
+
+def _write_map(append: Append, value: dict[Any, Any], resp: int) -> None:
+    if resp == 3:
+        append(b"%%%d\r\n" % len(value))
+    else:
+        append(b"*%d\r\n" % (2 * len(value)))
+    for key, item in value.items():
+        _write(append, key, resp)
+        _write(append, item, resp)
+
+
+def _write_scalar(append: Append, value: Reply, resp: int) -> None:
+    """Write what RESP3 has a type for and RESP2 does not."""
+    if isinstance(value, bool):
+        truth = (b"#t\r\n", b"#f\r\n") if resp == 3 else (b":1\r\n", b":0\r\n")
+        append(truth[not value])
+    elif isinstance(value, float):
+        text = format_double(value)
+        append(b",%b\r\n" % text if resp == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
+    elif isinstance(value, Verbatim) and resp == 3:
+        head = value.format.encode()
+        append(b"=%d\r\n%b:%b\r\n" % (len(value) + 4, head, value))
+    elif isinstance(value, BigNumber):
+        text = b"%d" % value
+        append(b"(%b\r\n" % text if resp == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        append(b"$%d\r\n%b\r\n" % (len(value), bytes(value)))
+    else:
+        raise TypeError(f"not a reply: {type(value).__name__}")

@@ -1,0 +1,206 @@
+"""Requests from bytes: arrays of bulk strings, and the inline form that people type.
+
+`RequestParser.feed` gives all commands that are complete. Usually a chunk holds whole commands of short
+arguments: then it is split at the line ends once, and each command is checked by comparing its length
+lines with those its arguments ought to have. Whatever does not fit goes the long way, byte by byte as
+Redis reads it, which also finds out what is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from trignb.resp.inline import split_inline
+
+__all__ = ["ProtocolError", "RequestParser"]
+
+# A line without an end may be so long.
+_LINE_LIMIT: Final = 64 * 1024
+_ARGS_LIMIT: Final = (1 << 31) - 1
+
+# What somebody may send before AUTH.
+_STRANGER_ARGS: Final = 10
+_STRANGER_BULK: Final = 16384
+
+_COUNTS: Final = {b"*%d" % n: n for n in range(1, 256)}
+_LENGTHS: Final = [b"$%d" % n for n in range(4096)]
+
+_NUMBER: Final = re.compile(rb"-?[1-9][0-9]{0,18}|0")
+
+
+class ProtocolError(Exception):
+    """The client does not speak the protocol; its connection ends with this text."""
+
+
+class RequestParser:
+    """Cuts what a client sends into commands.
+
+    Attributes
+    ----------
+    max_bulk : int
+        Bytes an argument may have (``proto-max-bulk-len``).
+    is_stranger : bool
+        The client has not authenticated: it may send small commands only.
+    error : ProtocolError or None
+        What was wrong with the bytes after the commands that `feed` gave last. Nothing is read
+        after it.
+    """
+
+    __slots__ = (
+        "_args",
+        "_bulk",
+        "_missing",
+        "_rest",
+        "error",
+        "is_stranger",
+        "max_bulk",
+    )
+
+    def __init__(self, max_bulk: int = 512 * 1024 * 1024) -> None:
+        self.max_bulk = max_bulk
+        self.is_stranger = False
+        self.error: ProtocolError | None = None
+        self._rest = bytearray()
+        # Of the command under way: arguments read, arguments to come, bytes of the next.
+        self._args: list[bytes] = []
+        self._missing = 0
+        self._bulk = -1
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait for the end of their command."""
+        return len(self._rest)
+
+    @property
+    def argument_bytes(self) -> int:
+        """Bytes of the command under way that have been read as arguments."""
+        return sum(map(len, self._args))
+
+    def feed(self, data: bytes) -> list[list[bytes]]:
+        """Return the commands that are complete now."""
+        if self.error is not None:
+            return []
+        commands: list[list[bytes]] = []
+        if not self._rest and not self._missing and not self.is_stranger:
+            data = self._split(data, commands)
+            if not data:
+                return commands
+        self._rest += data
+        try:
+            self._read(commands)
+        except ProtocolError as error:
+            self.error = error
+        return commands
+
+    # -- the short way
+
+    def _split(self, data: bytes, commands: list[list[bytes]]) -> bytes:
+        """Take whole commands of short arguments off `data`; returns what is left."""
+        lines = data.split(b"\r\n")
+        last = len(lines) - 1
+        i = 0
+        try:
+            while i < last:
+                end = i + 1 + 2 * _COUNTS[lines[i]]
+                if end > last:
+                    break
+                args = lines[i + 2 : end : 2]
+                if lines[i + 1 : end : 2] != [_LENGTHS[len(arg)] for arg in args]:
+                    break
+                commands.append(args)
+                i = end
+        except (KeyError, IndexError):
+            pass
+        if i == last:
+            return lines[last]
+        return b"\r\n".join(lines[i:]) if i else data
+
+    # -- the long way
+
+    def _read(self, commands: list[list[bytes]]) -> None:
+        rest, at = self._rest, 0
+        try:
+            while True:
+                if not self._missing:
+                    if at >= len(rest):
+                        return
+                    if rest[at] != 0x2A:
+                        end = self._read_inline(at, commands)
+                    else:
+                        end = self._read_count(at)
+                elif self._bulk < 0:
+                    end = self._read_length(at)
+                else:
+                    end = self._read_bulk(at, commands)
+                if end is None:
+                    return
+                at = end
+        finally:
+            del rest[:at]
+
+    def _read_inline(self, at: int, commands: list[list[bytes]]) -> int | None:
+        end = self._rest.find(b"\n", at)
+        if end < 0:
+            if len(self._rest) - at > _LINE_LIMIT:
+                raise ProtocolError("too big inline request")
+            return None
+        line = bytes(self._rest[at:end])
+        args = split_inline(line.removesuffix(b"\r"))
+        if args is None:
+            raise ProtocolError("unbalanced quotes in request")
+        if args:
+            commands.append(args)
+        return end + 1
+
+    def _read_count(self, at: int) -> int | None:
+        end = self._line_end(at, "too big mbulk count string")
+        if end is None:
+            return None
+        count = _to_int(self._rest[at + 1 : end])
+        if count is None or count > _ARGS_LIMIT:
+            raise ProtocolError("invalid multibulk length")
+        if count > _STRANGER_ARGS and self.is_stranger:
+            raise ProtocolError("unauthenticated multibulk length")
+        if count > 0:
+            self._missing, self._args = count, []
+        return end + 2
+
+    def _read_length(self, at: int) -> int | None:
+        end = self._line_end(at, "too big bulk count string")
+        if end is None:
+            return None
+        if self._rest[at] != 0x24:
+            raise ProtocolError(f"expected '$', got '{chr(self._rest[at])}'")
+        length = _to_int(self._rest[at + 1 : end])
+        if length is None or not 0 <= length <= self.max_bulk:
+            raise ProtocolError("invalid bulk length")
+        if length > _STRANGER_BULK and self.is_stranger:
+            raise ProtocolError("unauthenticated bulk length")
+        self._bulk = length
+        return end + 2
+
+    def _line_end(self, at: int, too_long: str) -> int | None:
+        end = self._rest.find(b"\r", at)
+        if end < 0:
+            if len(self._rest) - at > _LINE_LIMIT:
+                raise ProtocolError(too_long)
+            return None
+        # The line feed has to be there too, whatever it is.
+        return end if end + 1 < len(self._rest) else None
+
+    def _read_bulk(self, at: int, commands: list[list[bytes]]) -> int | None:
+        end = at + self._bulk
+        if end + 2 > len(self._rest):
+            return None
+        self._args.append(bytes(self._rest[at:end]))
+        self._bulk = -1
+        self._missing -= 1
+        if not self._missing:
+            commands.append(self._args)
+            self._args = []
+        return end + 2
+
+
+def _to_int(text: bytes | bytearray) -> int | None:
+    return int(text) if _NUMBER.fullmatch(text) else None

@@ -1,0 +1,392 @@
+"""One client on a socket: bytes in, commands run, bytes out.
+
+A connection belongs to the loop's thread. Other threads reach it by `Loop.call_soon` only: who is
+served while it waits for a key, messages it gets from channels, its end by CLIENT KILL.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import ssl
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from trignb.engine.blocking import Waiter
+from trignb.engine.pause import Postponed
+from trignb.engine.session import Session
+from trignb.errors import EngineClosed, ResponseError
+from trignb.reply import NO_REPLY, OK, Reply
+from trignb.resp.encode import encode, encode_error, encode_push
+from trignb.resp.parse import RequestParser
+
+if TYPE_CHECKING:
+    from trignb.server.loop import Timer
+    from trignb.server.server import Server
+
+__all__ = ["Connection"]
+
+READ: Final = selectors.EVENT_READ
+WRITE: Final = selectors.EVENT_WRITE
+
+_CHUNK: Final = 64 * 1024
+# Below it nobody asks whether the query buffer is too large.
+_SMALL_QUERY: Final = 1 << 20
+_OK: Final = b"+OK\r\n"
+
+# What browsers say to a port they were lured to.
+_HTTP: Final = frozenset({b"post", b"host:"})
+
+
+class Connection:
+    """A client of the server.
+
+    Attributes
+    ----------
+    session : Session
+        Its session in the engine.
+    out : list of bytes
+        What this round has to send.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_held",
+        "_is_closing",
+        "_is_queued",
+        "_parser",
+        "_soft_since",
+        "_timer",
+        "_unsent",
+        "_unsent_bytes",
+        "_waiter",
+        "created",
+        "last_seen",
+        "out",
+        "server",
+        "session",
+        "sock",
+    )
+
+    def __init__(
+        self, server: Server, sock: socket.socket, address: str, local: str
+    ) -> None:
+        self.server = server
+        self.sock = sock
+        self.created = self.last_seen = time.monotonic()
+        self.session = session = Session(server.core, 2)
+        session.address, session.local_address = address, local
+        session.on_push = self._push
+        session.link = self
+        self.out: list[bytes] = []
+        self._parser = RequestParser(server.max_bulk)
+        # Commands that came while one of them waits.
+        self._backlog: deque[list[bytes]] = deque()
+        self._waiter: Waiter | None = None
+        self._timer: Timer | None = None
+        # Messages to a client that is running a command follow the reply.
+        self._held: list[list[Any]] | None = None
+        self._unsent: deque[memoryview] = deque()
+        self._unsent_bytes = 0
+        self._soft_since = 0.0
+        self._is_closing = self._is_queued = False
+
+    # -- what the loop tells
+
+    def ready(self, mask: int) -> None:
+        """Read what came, or write what waits."""
+        if mask & WRITE:
+            self._send_more()
+        if mask & READ and not self._is_closing:
+            self._receive()
+
+    def _receive(self) -> None:
+        try:
+            data = self.sock.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        self.last_seen = time.monotonic()
+        self.take(data)
+        # What TLS has decrypted already makes no socket ready.
+        while isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            self.take(self.sock.recv(_CHUNK))
+
+    def take(self, data: bytes) -> None:
+        """Run the commands in some bytes."""
+        parser, server = self._parser, self.server
+        server.bytes_in += len(data)
+        parser.is_stranger = not self.session.authenticated
+        commands = parser.feed(data)
+        if self._waiter is not None or self._backlog or self._held is not None:
+            self._backlog.extend(commands)
+        else:
+            self._process(commands)
+        if parser.buffered > _SMALL_QUERY and self.query_bytes > server.query_limit:
+            self.close()
+            return
+        if parser.error is not None and not self._backlog:
+            self._refuse_protocol()
+
+    def _refuse_protocol(self) -> None:
+        if not self._is_closing:
+            self.out.append(
+                b"-ERR Protocol error: %b\r\n" % str(self._parser.error).encode()
+            )
+            self._is_closing = True
+            self.queue()
+
+    # -- commands
+
+    def _process(self, commands: list[list[bytes]] | deque[list[bytes]]) -> None:
+        session, run, out = self.session, self.server.run, self.out
+        held: list[list[Any]] = []
+        self._held = held
+        done = 0
+        try:
+            for args in commands:
+                done += 1
+                try:
+                    reply = run(session, args)
+                except ResponseError as error:
+                    out.append(encode_error(error))
+                    if args[0].lower() in _HTTP:
+                        out.clear()
+                        self._is_closing = True
+                        break
+                else:
+                    # The most frequent replies are spelled out: a call is a tenth of a GET.
+                    if reply is OK:
+                        out.append(_OK)
+                    elif type(reply) is bytes:
+                        out.append(b"$%d\r\n%b\r\n" % (len(reply), reply))
+                    elif type(reply) is Waiter:
+                        self._suspend(reply)
+                    elif reply is not NO_REPLY:
+                        out.append(encode(reply, session.resp))
+                if held:
+                    out.extend(encode_push(message, session.resp) for message in held)
+                    held.clear()
+                if self._waiter is not None or session.closed:
+                    break
+        except Postponed:
+            done -= 1
+            self.server.postponed[self] = None
+        except EngineClosed:
+            # Of the session's own end the reply before it is still sent.
+            self._is_closing = True
+        finally:
+            self._held = None
+        if session.closed:
+            self._is_closing = True
+        elif done < len(commands):
+            self._backlog.extendleft(reversed(list(commands)[done:]))
+        elif self._backlog:
+            # They came while a script of this client let others in.
+            self.server.loop.call_soon(self.go_on)
+        if out or self._is_closing:
+            self.queue()
+
+    def go_on(self) -> None:
+        """Run the commands that came meanwhile."""
+        if self._held is not None or self._waiter is not None or self._is_closing:
+            return
+        if self._backlog:
+            backlog, self._backlog = self._backlog, deque()
+            self._process(backlog)
+        if self._parser.error is not None and not self._backlog:
+            self._refuse_protocol()
+
+    # -- waiting for a key
+
+    def _suspend(self, waiter: Waiter) -> None:
+        self._waiter = waiter
+        if waiter.timeout_s:
+            time_out = partial(self._time_out, waiter)
+            self._timer = self.server.loop.call_later(waiter.timeout_s, time_out)
+        waiter.on_done = self._on_done
+        if waiter.is_done:
+            self._on_done(waiter)
+
+    def _on_done(self, waiter: Waiter) -> None:
+        """Take note that the wait is over; any thread, under the engine's lock."""
+        self.server.loop.call_soon(partial(self._resume, waiter))
+
+    def _time_out(self, waiter: Waiter) -> None:
+        with self.server.core.lock:
+            if not waiter.is_done:
+                self.server.core.blocking.forget(waiter)
+                waiter.finish(waiter.session.null_array)
+
+    def _resume(self, waiter: Waiter) -> None:
+        if self._waiter is not waiter:
+            return
+        self._waiter = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if isinstance(waiter.error, ResponseError):
+            self.out.append(encode_error(waiter.error))
+        elif waiter.error is not None:
+            self._is_closing = True
+        elif waiter.reply is not NO_REPLY:
+            self.out.append(encode(waiter.reply, self.session.resp))
+        self.queue()
+        self.go_on()
+
+    # -- messages
+
+    def _push(self, message: list[Any]) -> None:
+        """Send a push message; any thread."""
+        if not self.server.loop.is_mine:
+            self.server.loop.call_soon(partial(self._push, message))
+        elif self._held is not None:
+            self._held.append(message)
+        else:
+            self.send(encode_push(message, self.session.resp))
+
+    def send(self, data: bytes) -> None:
+        """Send bytes at the end of the round."""
+        if not self._is_closing:
+            self.out.append(data)
+            self.queue()
+
+    def reply(self, reply: Reply) -> None:
+        """Send a reply that comes late."""
+        self.send(encode(reply, self.session.resp))
+
+    # -- sending
+
+    def queue(self) -> None:
+        """Have the loop call `flush` at the end of the round."""
+        if not self._is_queued:
+            self._is_queued = True
+            self.server.to_flush.append(self)
+
+    def flush(self) -> None:
+        """Send what there is, as far as the socket takes it."""
+        self._is_queued = False
+        if self.sock.fileno() < 0:
+            return
+        out = self.out
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            if self._unsent:
+                self._hold_back(memoryview(data))
+            else:
+                self._send(data)
+        if self._is_closing and not self._unsent:
+            self.close()
+
+    def _send(self, data: bytes) -> None:
+        try:
+            sent = self.sock.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            sent = 0
+        except OSError:
+            self.close()
+            return
+        self.server.bytes_out += sent
+        if sent < len(data):
+            self.server.loop.change(self.sock, self, READ | WRITE)
+            self._hold_back(memoryview(data)[sent:])
+
+    def _hold_back(self, data: memoryview) -> None:
+        self._unsent.append(data)
+        self._unsent_bytes += len(data)
+        self.check_output_limit()
+
+    def _send_more(self) -> None:
+        unsent = self._unsent
+        try:
+            while unsent:
+                data = unsent[0]
+                sent = self.sock.send(data)
+                self.server.bytes_out += sent
+                self._unsent_bytes -= sent
+                if sent < len(data):
+                    unsent[0] = data[sent:]
+                    return
+                unsent.popleft()
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError:
+            self.close()
+            return
+        self.server.loop.change(self.sock, self, READ)
+        if self._is_closing:
+            self.close()
+
+    def check_output_limit(self) -> None:
+        """End the connection when too much waits for a client that does not read."""
+        hard, soft, seconds = self.server.output_limit(self.session)
+        waiting, now = self._unsent_bytes, time.monotonic()
+        if soft and waiting > soft:
+            self._soft_since = self._soft_since or now
+        else:
+            self._soft_since = 0.0
+        is_long = self._soft_since and now - self._soft_since > seconds
+        if (hard and waiting > hard) or is_long:
+            self.server.log(
+                f"Client {self.session.shown_address} closed for overcoming of output "
+                "buffer limits."
+            )
+            self.close()
+
+    # -- for CLIENT LIST
+
+    @property
+    def query_bytes(self) -> int:
+        """Bytes that came and have not been run."""
+        parser = self._parser
+        waiting = sum(len(arg) for args in self._backlog for arg in args)
+        return parser.buffered + parser.argument_bytes + waiting
+
+    @property
+    def idle_s(self) -> int:
+        """Whole seconds since the client was heard of."""
+        return int(time.monotonic() - self.last_seen)
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes that the client has not read."""
+        return self._unsent_bytes + sum(map(len, self.out))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a command of this client waits for something."""
+        return self._waiter is not None
+
+    def fileno(self) -> int:
+        """Return the descriptor, -1 when closed."""
+        return self.sock.fileno()
+
+    # -- the end
+
+    def session_closed(self) -> None:
+        """Take note that the session was closed; any thread."""
+        if self._held is None:
+            self.server.loop.call_soon(self.close)
+
+    def close(self) -> None:
+        """Leave at once."""
+        if self.sock.fileno() < 0:
+            return
+        self._is_closing = True
+        self.server.loop.remove(self.sock)
+        self.sock.close()
+        self.server.forget(self)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            with self.server.core.lock:
+                self.server.core.blocking.forget(waiter)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.session.close()

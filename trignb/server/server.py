@@ -1,0 +1,333 @@
+"""A port for an engine: listens, accepts, looks after its connections.
+
+The loop's thread runs the clients' commands; each takes the engine's lock for its unit only, so
+the engine stays usable from the notebook meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from trignb.engine.dispatch import make_run
+from trignb.server.connection import Connection
+from trignb.server.loop import Loop
+from trignb.server.sockets import (
+    Listener,
+    address_of,
+    listen_tcp,
+    listen_unix,
+    tls_context,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from trignb.engine.blocking import Waiter
+    from trignb.engine.core import Core
+    from trignb.engine.session import Session
+
+__all__ = ["Server"]
+
+_CRON_S: Final = 0.1
+_POSTPONED_S: Final = 0.002
+# So many are accepted before others are served again.
+_ACCEPTS: Final = 1000
+
+_FULL: Final = b"-ERR max number of clients reached\r\n"
+_PROTECTED: Final = (
+    b"-DENIED Redis is running in protected mode because protected mode is enabled and no "
+    b"password is set for the default user. In this mode connections are only accepted from "
+    b"the loopback interface. Set a password, or protected-mode to no, to let others in.\r\n"
+)
+
+
+class Server:
+    """An engine on a port.
+
+    Parameters
+    ----------
+    core : Core
+        The engine's core.
+    host : str
+        Address to listen on.
+    port : int or None
+        TCP port; 0 is any free one, None listens on no TCP port.
+    unixsocket : str
+        Path of a unix socket, empty for none.
+    tls_port : int or None
+        Port for TLS, with the ``tls-…`` parameters of the configuration.
+    log : callable
+        Gets one line for what an administrator wants to know.
+
+    Attributes
+    ----------
+    port : int
+        The port it listens on, 0 without one.
+    connections : dict of Connection
+        Who is connected.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        host: str = "127.0.0.1",
+        port: int | None = 0,
+        *,
+        unixsocket: str = "",
+        tls_port: int | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.core = core
+        self.host = host
+        self.log = log or _ignore
+        self.connections: dict[Connection, None] = {}
+        self.to_flush: list[Connection] = []
+        self.postponed: dict[Connection, None] = {}
+        self.bytes_in = self.bytes_out = 0
+        self.rejected = 0
+        self.max_bulk = self.query_limit = self.max_clients = self.keepalive = 0
+        self.idle_limit = 0
+        self._limits: dict[str, tuple[int, int, int]] = {}
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+        self.run = make_run(core, _as_reply)
+        self.loop = Loop(self._before_send, self._flush, self._on_error)
+        self._watch_config()
+        self.listeners: list[Listener] = []
+        try:
+            self._listen(port, unixsocket, tls_port)
+        except BaseException:
+            self._close_listeners()
+            raise
+        self.port = next((x.port for x in self.listeners if x.port and not x.tls), 0)
+        self.tls_port = next((x.port for x in self.listeners if x.tls), 0)
+        core.servers.append(self)
+        core.breathe = self._breathe
+
+    # -- setting up
+
+    def _watch_config(self) -> None:
+        watch = self.core.config.on_change
+        for name, attribute in (
+            ("proto-max-bulk-len", "max_bulk"),
+            ("client-query-buffer-limit", "query_limit"),
+            ("maxclients", "max_clients"),
+            ("timeout", "idle_limit"),
+            ("tcp-keepalive", "keepalive"),
+            ("client-output-buffer-limit", "_limits"),
+        ):
+            watch(name, partial(setattr, self, attribute))
+
+    def _listen(self, port: int | None, unixsocket: str, tls_port: int | None) -> None:
+        values = self.core.config.values
+        backlog = values["tcp-backlog"]
+        if port is not None:
+            self.listeners.append(listen_tcp(self.host, port, backlog, None))
+            values["port"] = self.listeners[-1].port
+        if tls_port is not None:
+            context = tls_context(values)
+            self.listeners.append(listen_tcp(self.host, tls_port, backlog, context))
+        if unixsocket:
+            permissions = values["unixsocketperm"]
+            self.listeners.append(listen_unix(unixsocket, permissions, backlog))
+        for listener in self.listeners:
+            self.loop.add(listener.sock, _Acceptor(self, listener))
+
+    # -- running
+
+    def start(self) -> Server:
+        """Serve on a thread of its own; returns the server."""
+        self._thread = threading.Thread(
+            target=self.run_forever, name="trignb-server", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def run_forever(self) -> None:
+        """Serve on this thread until `close`."""
+        self.loop.call_soon(self._cron)
+        try:
+            self.loop.run()
+        finally:
+            self._close_listeners()
+            for connection in list(self.connections):
+                connection.close()
+            with contextlib.suppress(ValueError):
+                self.core.servers.remove(self)
+            self._ended.set()
+
+    def close(self) -> None:
+        """Stop listening and end all connections; the engine goes on."""
+        if self._thread is None and not self.loop.is_running:
+            self._close_listeners()
+            return
+        self.loop.stop()
+        if not self.loop.is_mine:
+            self._ended.wait(5)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the server has ended; tells whether it has."""
+        return self._ended.wait(timeout)
+
+    def _close_listeners(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+
+    # -- each round
+
+    def _before_send(self) -> None:
+        for call in self.core.before_replies:
+            call()
+
+    def _flush(self) -> None:
+        while self.to_flush:
+            waiting, self.to_flush = self.to_flush, []
+            for connection in waiting:
+                connection.flush()
+
+    def _breathe(self, seconds: float) -> None:
+        """Serve others from within a script; on another thread just sleep."""
+        if self.loop.is_mine:
+            self.loop.pump(seconds)
+        else:
+            threading.Event().wait(seconds)
+
+    def _on_error(self, error: BaseException) -> None:
+        lines = traceback.format_exception(error)
+        self.log("".join(lines))
+        if self.log is _ignore:
+            sys.stderr.write("".join(lines))
+
+    def _cron(self) -> None:
+        self.loop.call_later(_CRON_S, self._cron)
+        for connection in list(self.connections):
+            if connection.output_bytes:
+                connection.check_output_limit()
+            if (
+                self.idle_limit
+                and connection.idle_s > self.idle_limit
+                and not connection.is_waiting
+                and not connection.session.subscription_count
+            ):
+                self.log("Closing idle client")
+                connection.close()
+        if self.postponed:
+            self.loop.call_later(_POSTPONED_S, self._try_postponed)
+
+    def _try_postponed(self) -> None:
+        postponed, self.postponed = self.postponed, {}
+        for connection in postponed:
+            connection.go_on()
+        if self.postponed:
+            self.loop.call_later(_POSTPONED_S, self._try_postponed)
+
+    # -- connections
+
+    def accept(self, listener: Listener) -> None:
+        """Accept who waits at a listener."""
+        for _ in range(_ACCEPTS):
+            try:
+                sock, name = listener.sock.accept()
+            except OSError:
+                return
+            try:
+                self._greet(sock, name, listener)
+            except OSError:
+                sock.close()
+
+    def _greet(self, sock: socket.socket, name: Any, listener: Listener) -> None:
+        sock.setblocking(False)
+        is_local = bool(listener.path) or name[0] in ("127.0.0.1", "::1")
+        if not listener.path:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._keep_alive(sock)
+        if len(self.connections) >= self.max_clients:
+            self.rejected += 1
+            return _turn_away(sock, _FULL)
+        protected = self.core.config.values["protected-mode"]
+        if protected and not is_local and self.core.permissions.is_open():
+            self.rejected += 1
+            return _turn_away(sock, _PROTECTED)
+        address = address_of(sock, name, listener.path)
+        local = address_of(sock, sock.getsockname(), listener.path)
+        if listener.tls is not None:
+            sock = listener.tls.wrap_socket(
+                sock, server_side=True, do_handshake_on_connect=False
+            )
+        connection = Connection(self, sock, address, local)
+        self.connections[connection] = None
+        self.loop.add(sock, connection)
+
+    def _keep_alive(self, sock: socket.socket) -> None:
+        if not self.keepalive:
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, self.keepalive)
+            interval = max(self.keepalive // 3, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+    def forget(self, connection: Connection) -> None:
+        """Take note that a connection has ended."""
+        self.connections.pop(connection, None)
+        self.postponed.pop(connection, None)
+
+    def output_limit(self, session: Session) -> tuple[int, int, int]:
+        """Return hard limit, soft limit in bytes and its seconds; 0 is no limit."""
+        kind = "normal"
+        if session.channels or session.patterns or session.shard_channels:
+            kind = "pubsub"
+        return self._limits[kind]
+
+    # -- as a context manager
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._ended.is_set() else f"{len(self.connections)} clients"
+        return f"<trignb.Server {self.host}:{self.port} {state}>"
+
+
+class _Acceptor:
+    """A listener's handler."""
+
+    def __init__(self, server: Server, listener: Listener) -> None:
+        self.server = server
+        self.listener = listener
+
+    def ready(self, _mask: int) -> None:
+        """Accept."""
+        self.server.accept(self.listener)
+
+
+def _as_reply(waiter: Waiter) -> Waiter:
+    """Give back a waiter: nobody may sleep on the loop's thread."""
+    return waiter
+
+
+def _turn_away(sock: socket.socket, text: bytes) -> None:
+    with contextlib.suppress(OSError, ssl.SSLError):
+        sock.send(text)
+    sock.close()
+
+
+def _ignore(_line: str) -> None:
+    """Log nothing."""
