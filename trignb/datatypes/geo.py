@@ -9,6 +9,7 @@ one bit more or less would find other places at the edge.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import asin, cos, isfinite, nan, pi, sin, sqrt
 from typing import Final, NamedTuple
 
@@ -81,6 +82,8 @@ def score_of(place: Place) -> int:
     return _encode(place, _STEPS, MAX_LATITUDE)
 
 
+# Members are looked at again and again, and unfolding a score takes longer than all else.
+@lru_cache(maxsize=1 << 16)
 def place_of(score: float) -> Place:
     """Return the middle of the cell that a score stands for."""
     west, south, east, north = Cell(_as_uint64(score), _STEPS).area()
@@ -247,7 +250,8 @@ class Box:
 Shape = Circle | Box
 
 
-def cells_to_search(shape: Shape) -> list[Cell]:
+@lru_cache(maxsize=1 << 8)
+def cells_to_search(shape: Shape) -> tuple[Cell, ...]:
     """Return the cells that cover a shape, the one of its centre first."""
     bounds = _bounds(shape)
     step = _step_for(shape.reach[2], shape.centre.latitude)
@@ -273,7 +277,7 @@ def cells_to_search(shape: Shape) -> list[Cell]:
         if neighbour != last:
             found.append(neighbour)
             last = neighbour
-    return found
+    return tuple(found)
 
 
 # In the order in which Redis goes through them.

@@ -393,12 +393,13 @@ def _find(zset: SortedSet, search: _Search) -> list[_Found]:
 
 def _within(zset: SortedSet, shape: Shape) -> Iterator[_Found]:
     """Go through the members within a shape, cell by cell."""
+    distance_of, irange = shape.distance_of, zset.entries.irange
     for cell in cells_to_search(shape):
         low, high = cell.scores()
         # A tuple of the score alone sorts before every entry of that score.
-        for score, member in zset.entries.irange((low,), (high,)):
+        for score, member in irange((low,), (high,)):
             place = place_of(score)
-            away_m = shape.distance_of(place)
+            away_m = distance_of(place)
             if away_m is not None:
                 yield _Found(away_m, place, score, member)
 

@@ -134,7 +134,7 @@ def xadd(s: Session, args: Args) -> bytes | None:
     options = _PLAIN
     at, wanted, trim = 2, None, None
     if args[2] != b"*":
-        options = _parse_options(s, args, adding=True)
+        options = _known_options(s, args) or _parse_options(s, args, adding=True)
         at, wanted, trim = options.at, options.wanted, options.trim
     if len(args) < at + 3 or not (len(args) - at) & 1:
         raise wrong_arity("xadd")
@@ -176,6 +176,33 @@ def xadd(s: Session, args: Args) -> bytes | None:
     if core.waited_keys:
         core.blocking.signal(db, key)
     return text
+
+
+# ``MAXLEN ~ 1000 *`` is the same from call to call, and reading it takes as long as adding.
+_KNOWN: Final[dict[tuple[bytes, ...], _Options]] = {}
+_MOST_KNOWN: Final = 64
+
+
+def _known_options(s: Session, args: Args) -> _Options | None:
+    """Return the options of a trim with a bound and an id of ``*``, None for others."""
+    if len(args) < 6 or args[5] != b"*" or s.core.is_loading:
+        return None
+    words = (args[2], args[3], args[4])
+    options = _KNOWN.get(words)
+    if options is None:
+        options = _parse_options(s, args, adding=True)
+        # A rough trim is limited by the configuration, which may change.
+        if options.at != 5 or options.trim is None:
+            return None
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[words] = options
+    trim = options.trim
+    if trim is not None and trim.is_rough:
+        limit = _effective_limit(s, 0, given=False, is_rough=True)
+        if limit != trim.limit:
+            return options._replace(trim=trim._replace(limit=limit))
+    return options
 
 
 def _complete(stream: Stream, wanted: int) -> int:
