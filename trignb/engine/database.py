@@ -192,7 +192,16 @@ class Database:
 
     def delete(self, key: bytes) -> bool:
         """Delete a key as DEL does, event included; tell whether there was one."""
-        if (self.expires and self.expire_if_due(key)) or not self.remove(key):
+        if self.expires and self.expire_if_due(key):
+            return False
+        return self.delete_target(key)
+
+    def delete_target(self, key: bytes) -> bool:
+        """Delete the key that a command has nothing to store in.
+
+        Nobody looks whether it was due: ``del`` fires, as in Redis.
+        """
+        if not self.remove(key):
             return False
         self.changed(GENERIC, b"del", key)
         return True

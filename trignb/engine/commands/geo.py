@@ -423,7 +423,7 @@ def _store(s: Session, search: _Search, found: list[_Found], event: bytes) -> in
     db, target = s.db, search.store
     assert target is not None
     if not found:
-        db.delete(target)
+        db.delete_target(target)
         return 0
     zset = SortedSet(
         (item.member, item.away_m / search.unit_m)

@@ -70,12 +70,12 @@ def srem(s: Session, args: Args) -> int:
 def smove(s: Session, args: Args) -> int:
     """Moves a member from one set to another."""
     db, (source, target, member) = s.db, args[1:4]
-    held = db.lookup(source)
+    # Both are looked at whatever the first one is: a target that is due goes now.
+    held, other = db.lookup(source), db.lookup(target)
     if held is None:
         return 0
-    if type(held) is not Set:
+    if type(held) is not Set or (other is not None and type(other) is not Set):
         raise wrong_type()
-    other = db.lookup_type(target, Set)
     if source == target:
         return int(member in held)
     if not held.remove_members([member]):
@@ -278,7 +278,7 @@ def _store(s: Session, args: Args, combine: Combine, event: bytes) -> int:
     db, target = s.db, args[1]
     members = combine(_sources(s, args[2:]))
     if not members:
-        db.delete(target)
+        db.delete_target(target)
         return 0
     db.assign(target, Set(members, s.core.limits.sets))
     db.changed(SET, event, target)

@@ -386,7 +386,7 @@ def store_pairs(s: Session, target: bytes, pairs: Pairs, event: bytes) -> int:
     """Put a new sorted set under a key, or delete the key when there is nothing to put."""
     db = s.db
     if not pairs:
-        db.delete(target)
+        db.delete_target(target)
         return 0
     zset = SortedSet(pairs)
     zset.choose_encoding(s.core.limits.zset_entries, s.core.limits.zset_value)
