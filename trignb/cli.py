@@ -1,4 +1,4 @@
-"""The console script: ``trignb demo``, ``trignb check``, ``trignb call``."""
+"""The console script: ``trignb serve``, ``trignb demo``, ``trignb check``, ``trignb call``."""
 
 from __future__ import annotations
 
@@ -37,6 +37,45 @@ def demo() -> None:
     from trignb.notebook.demo import run_demo
 
     sys.exit(run_demo())
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A redis.conf; directives on the command line go before it.",
+)
+@click.option(
+    "--load", "libraries", multiple=True, type=_LIBRARY_FILE, help="A library to load."
+)
+@click.option(
+    "--gears-config",
+    "gears",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the functions, as CONFIG GET redisgears_2.* names it.",
+)
+@click.pass_context
+def serve(
+    context: click.Context,
+    config: Path | None,
+    libraries: tuple[Path, ...],
+    gears: tuple[str, ...],
+) -> None:
+    """Serve an engine on a port until SHUTDOWN, SIGTERM or SIGINT.
+
+    Takes the directives of redis.conf as redis-server does: --port 7000 --maxmemory 100mb.
+    """
+    # Imported here: the other commands do without sockets.
+    from trignb.server.main import DirectiveError, serve_engine
+
+    try:
+        serve_engine(context.args, config, libraries, gears)
+    except (DirectiveError, ResponseError, OSError) as error:
+        click.echo(f"trignb: {error}", err=True)
+        sys.exit(1)
 
 
 @main.command()

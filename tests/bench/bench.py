@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -353,6 +354,109 @@ def bench_memory(_server: RedisServer | None) -> list[Result]:
     return [at_most(what, over, 250, ours=f"{over:.0f} B", unit="B")]
 
 
+# One key with very many elements, or very many keys, per type: how element number i is added.
+ELEMENTS: dict[str, Callable[[int], tuple[str, ...]]] = {
+    "string": lambda i: ("SET", f"key:{i:08}", f"value:{i:08}"),
+    "list": lambda i: ("RPUSH", "big", f"element:{i:08}"),
+    "set": lambda i: ("SADD", "big", f"member:{i:08}"),
+    "hash": lambda i: ("HSET", "big", f"field:{i:08}", f"value:{i:08}"),
+    "sorted set": lambda i: ("ZADD", "big", str(i), f"member:{i:08}"),
+    "stream": lambda i: ("XADD", "big", f"{i + 1}-0", "field", f"value:{i:08}"),
+}
+ELEMENT_COUNT = 200_000
+PAUSE_COUNT = 1_000_000
+
+
+def bench_element_memory(server: RedisServer | None) -> list[Result]:
+    """Memory per element, beside redis-server's."""
+    if server is None:
+        return []
+    results = []
+    for name, element in ELEMENTS.items():
+        ours = run_child(f"elements of a {name}")
+        theirs = server_bytes_per_element(server, element)
+        results.append(
+            Result(
+                f"memory per element of a {name}",
+                f"{ours:.0f} B",
+                f"{theirs:.0f} B",
+                f"{ours / theirs:.1f} times",
+                "",
+                None,
+            )
+        )
+    return results
+
+
+def server_bytes_per_element(
+    server: RedisServer, element: Callable[[int], tuple[str, ...]]
+) -> float:
+    """Return what redis-server's used memory grows by."""
+    with redis.Redis(port=server.port) as client:
+        client.flushall()
+        before = client.info("memory")["used_memory"]
+        pipeline = client.pipeline(transaction=False)
+        for i in range(ELEMENT_COUNT):
+            pipeline.execute_command(*element(i))
+            if i % 10_000 == 0:
+                pipeline.execute()
+        pipeline.execute()
+        grown = client.info("memory")["used_memory"] - before
+        client.flushall()
+        return float(grown) / ELEMENT_COUNT
+
+
+def child_elements(name: str) -> float:
+    """Return our resident bytes per element."""
+    element = ELEMENTS[name]
+    with trignb.Engine() as engine:
+        for i in range(1000):
+            engine.execute(*element(i))
+        gc.collect()
+        before = resident_bytes()
+        for i in range(1000, 1000 + ELEMENT_COUNT):
+            engine.execute(*element(i))
+        gc.collect()
+        return (resident_bytes() - before) / ELEMENT_COUNT
+
+
+def bench_pauses(_server: RedisServer | None) -> list[Result]:
+    """How long DEL and FLUSHALL of a million stop another client."""
+    results = []
+    for name, element in ELEMENTS.items():
+        with trignb.Engine() as engine:
+            for i in range(PAUSE_COUNT):
+                engine.execute(*element(i))
+            command = ("FLUSHALL",) if name == "string" else ("DEL", "big")
+            longest_ms = longest_wait_ms(engine, command)
+        what = f"longest wait of another client: {command[0]} of a {name} of 1,000,000"
+        shown = f"{longest_ms:.1f} ms"
+        results.append(at_most(what, longest_ms, 100, ours=shown, unit="ms"))
+    return results
+
+
+def longest_wait_ms(engine: trignb.Engine, command: tuple[str, ...]) -> float:
+    """Return the longest time a GET of another thread takes while the command runs."""
+    waits: list[float] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            began = time.perf_counter()
+            engine.execute("GET", "k")
+            waits.append(time.perf_counter() - began)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    time.sleep(0.1)
+    waits.clear()
+    engine.execute(*command)
+    time.sleep(0.5)
+    done.set()
+    thread.join()
+    return max(waits) * 1000
+
+
 def bench_library_loads(_server: RedisServer | None) -> list[Result]:
     """What remains in the process of libraries that were deleted."""
     grown = run_child("library_loads")
@@ -420,10 +524,11 @@ def resident_bytes() -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-CHILDREN = {
+CHILDREN: dict[str, Callable[[], float]] = {
     "one_cpu": child_one_cpu,
     "memory": child_memory,
     "library_loads": child_library_loads,
+    **{f"elements of a {name}": partial(child_elements, name) for name in ELEMENTS},
 }
 
 
@@ -477,6 +582,8 @@ BENCHES = (
     bench_non_matching,
     bench_one_cpu,
     bench_memory,
+    bench_element_memory,
+    bench_pauses,
     bench_library_loads,
 )
 

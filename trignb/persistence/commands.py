@@ -1,4 +1,4 @@
-"""SAVE, BGSAVE, LASTSAVE, and DEBUG RELOAD."""
+"""SAVE, BGSAVE, LASTSAVE, SHUTDOWN, and DEBUG RELOAD."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trignb.engine.commands.debugging import Subcommand
 from trignb.engine.spec import CommandFamily
 from trignb.errors import RdbError, ResponseError
 from trignb.persistence.loading import load
-from trignb.reply import OK, Status
+from trignb.reply import NO_REPLY, OK, NoReply, Status
 
 if TYPE_CHECKING:
     from trignb.engine.session import Session
@@ -58,7 +58,37 @@ def save_family(saver: Saver) -> CommandFamily:
         """Tells when the keys were last saved, in seconds since the epoch."""
         return s.core.saves.last_ns // 1_000_000_000
 
+    @command("SHUTDOWN")
+    def shutdown(s: Session, args: Args) -> NoReply:
+        """Ends the servers of this engine, after saving if there are save points."""
+        words = {word.upper() for word in args[1:]}
+        if not words <= {b"SAVE", b"NOSAVE", b"NOW", b"FORCE", b"ABORT"}:
+            raise syntax_error()
+        if (b"ABORT" in words and len(args) > 2) or {b"SAVE", b"NOSAVE"} <= words:
+            raise syntax_error()
+        if b"ABORT" in words:
+            raise ResponseError("ERR No shutdown in progress.")
+        wants = b"SAVE" in words or (
+            b"NOSAVE" not in words and bool(s.core.config.values["save"])
+        )
+        if not s.core.servers or (wants and not _may_end(saver, words)):
+            raise ResponseError("ERR Errors trying to SHUTDOWN. Check logs.")
+        for server in list(s.core.servers):
+            server.was_shut_down = True
+            server.close_soon()
+        return NO_REPLY
+
     return family
+
+
+def _may_end(saver: Saver, words: set[bytes]) -> bool:
+    """Save before the end; a failure keeps the server up unless FORCE says otherwise."""
+    try:
+        saver.save()
+    except OSError as error:
+        logger.warning("the keys could not be saved to %s: %s", saver.path, error)
+        return b"FORCE" in words
+    return True
 
 
 def _save(saver: Saver) -> None:

@@ -93,6 +93,8 @@ class Server:
         self.postponed: dict[Connection, None] = {}
         self.bytes_in = self.bytes_out = 0
         self.rejected = 0
+        # SHUTDOWN has saved or was told not to.
+        self.was_shut_down = False
         self.max_bulk = self.query_limit = self.max_clients = self.keepalive = 0
         self.idle_limit = 0
         self._limits: dict[str, tuple[int, int, int]] = {}
@@ -172,6 +174,10 @@ class Server:
         self.loop.stop()
         if not self.loop.is_mine:
             self._ended.wait(5)
+
+    def close_soon(self) -> None:
+        """End after the round under way; any thread, also under the engine's lock."""
+        self.loop.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the server has ended; tells whether it has."""
