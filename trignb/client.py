@@ -89,7 +89,7 @@ class Wire:
         self._arrived = threading.Condition()
         # Pushes caused by a command of this very session wait for its reply.
         self._held: list[Reply] | None = None
-        session.on_push = self._push
+        session.on_push = session.on_line = self._push
 
     def execute(self, args: Iterable[bytes]) -> None:
         """Run a command on the calling thread; its reply waits to be taken."""

@@ -33,6 +33,7 @@ from trignb.engine.expiry import ExpiryCycle
 from trignb.engine.limits import Limits
 from trignb.engine.logs import CLIENT_FRAME, CommandLog, Frame, NotificationLog
 from trignb.engine.memory import Memory
+from trignb.engine.monitor import Monitors
 from trignb.engine.pause import Pause
 from trignb.engine.permissions import Permissions
 from trignb.engine.pubsub import PubSub
@@ -169,6 +170,7 @@ class Core:
         self.pubsub = PubSub()
         self.cursors = Cursors()
         self.tracking = TrackingTable(self)
+        self.monitors = Monitors(self)
         self.pause = Pause(self)
         self.blocking = Blocking(self)
         # The queues of blocked commands; empty, it costs a write one test.
@@ -239,6 +241,8 @@ class Core:
         self.nesting += 1
         command.calls += 1
         try:
+            if self.monitors.sessions:
+                self.monitors.starts(session, command, args)
             if self.slowlog.enabled:
                 return self.slowlog.measure(session, command, args)
             return command.handler(session, args)
@@ -246,6 +250,8 @@ class Core:
             self.note_failure(command, error)
             raise
         finally:
+            if self.monitors.sessions:
+                self.monitors.ended(session, command, args)
             if session.tracking is not None:
                 self.tracking.remember(session, command, args)
             self.nesting -= 1
@@ -296,6 +302,8 @@ class Core:
             dirty = self.dirty
             self.argv = args
             command.calls += 1
+            if self.monitors.sessions:
+                self.monitors.starts(session, command, args)
             try:
                 if self.slowlog.enabled:
                     reply = self.slowlog.measure(session, command, args)
@@ -304,6 +312,9 @@ class Core:
             except ResponseError as error:
                 self.note_failure(command, error)
                 raise
+            finally:
+                if self.monitors.sessions:
+                    self.monitors.ended(session, command, args)
             if self.after:
                 self.collect(session.db.index, args, dirty)
             return reply
@@ -522,8 +533,12 @@ class Core:
 
     @property
     def observed(self) -> bool:
-        """Whether somebody looks at every command: the command log, the slow log."""
-        return self.commands.enabled or self.slowlog.enabled
+        """Whether somebody looks at every command: the two logs, MONITOR."""
+        return (
+            self.commands.enabled
+            or self.slowlog.enabled
+            or bool(self.monitors.sessions)
+        )
 
     def rearm_sessions(self) -> None:
         """Let every session see that gates or observers have changed."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from trignb.engine import spec
 from trignb.engine.args import encode_args
 from trignb.errors import ResponseError, SessionClosed
-from trignb.reply import NULL_ARRAY, QUEUED, NullArray, Reply
+from trignb.reply import NULL_ARRAY, QUEUED, NullArray, Reply, Status
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -82,6 +82,8 @@ class Session:
     reply_mode : str
         ``on``, ``off`` or ``skip`` (the next reply only), as CLIENT REPLY sets it; what is not
         to be sent is `NO_REPLY`.
+    on_line : callable or None
+        Gets the lines of MONITOR; without it they come as push messages of one item.
     link : Link or None
         The connection of a client that is not in this process.
     tracking : Tracking or None
@@ -111,6 +113,7 @@ class Session:
         "no_evict",
         "no_touch",
         "null_array",
+        "on_line",
         "on_push",
         "patterns",
         "queue",
@@ -137,6 +140,7 @@ class Session:
         self.no_evict = self.no_touch = False
         self.tracking: Tracking | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
+        self.on_line: Callable[[Status], None] | None = None
         self.link: Link | None = None
         self.inbox: deque[list[Any]] = deque(maxlen=_INBOX_SIZE)
         # Insertion-ordered, as Redis unsubscribes in the order of subscription.
@@ -175,6 +179,7 @@ class Session:
             self.discard_transaction()
             self.core.pubsub.leave(self)
             self.core.tracking.stop(self)
+            self.core.monitors.stop(self)
             self.core.sessions.pop(self.id, None)
             self.closed = True
             self.intercept = _refuse_closed
@@ -214,6 +219,13 @@ class Session:
     def shown_address(self) -> str:
         """The client's address, made up where there is no network: one per session."""
         return self.address or f"in-process:{self.id}"
+
+    def push_line(self, line: Status) -> None:
+        """Hand a line to the client that is no push message to it either (MONITOR)."""
+        if self.on_line is not None:
+            self.on_line(line)
+        else:
+            self.push([line])
 
     @property
     def subscription_count(self) -> int:
@@ -337,6 +349,7 @@ class Session:
         self.discard_transaction()
         self.core.pubsub.leave(self)
         self.core.tracking.stop(self)
+        self.core.monitors.stop(self)
         self.name = b""
         self.user = "default"
         self.no_evict = self.no_touch = False

@@ -15,7 +15,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from trignb.errors import ResponseError
-from trignb.reply import BigNumber, NullArray, Reply, Status, Verbatim
+from trignb.reply import (
+    BigNumber,
+    NullArray,
+    Reply,
+    SetOfLists,
+    SetReply,
+    Status,
+    Verbatim,
+)
 
 __all__ = [
     "decode",
@@ -277,6 +285,8 @@ _ENCODERS: Final[dict[type, _Encoder]] = {
     BigNumber: _big_number,
     Verbatim: _verbatim,
     dict: _map,
+    SetReply: _set,
+    SetOfLists: _set,
     set: _set,
     frozenset: _set,
     bytearray: _bytes_like,
@@ -370,10 +380,7 @@ def _decode_aggregate(tag: int, size: int, data: bytes, at: int) -> tuple[Reply,
         return _decode_map(data, at, size)
     if tag == _SET:
         members, at = _decode_items(data, at, size)
-        try:
-            return set(members), at
-        except TypeError:  # a member that Python cannot hash
-            return members, at
+        return _make_set(members), at
     text = data[at : at + size]
     at += size
     if tag in (_STATUS, _WIDE_STATUS):
@@ -387,6 +394,13 @@ def _decode_aggregate(tag: int, size: int, data: bytes, at: int) -> tuple[Reply,
         verbatim.format = text[:3].decode()
         return verbatim, at
     raise ValueError(f"unknown tag {tag}")
+
+
+def _make_set(members: list[Any]) -> SetReply | SetOfLists:
+    # By type too: to Python, 1 and True are one member.
+    different = list({(type(member), member): member for member in members}.values())
+    made = SetReply(different)
+    return made if len(made) == len(different) else SetOfLists(different)
 
 
 def _decode_items(data: bytes, at: int, count: int) -> tuple[list[Reply], int]:

@@ -18,7 +18,7 @@ from trignb.engine.blocking import Waiter
 from trignb.engine.pause import Postponed
 from trignb.engine.session import Session
 from trignb.errors import EngineClosed, ResponseError
-from trignb.reply import NO_REPLY, OK, Reply
+from trignb.reply import NO_REPLY, OK, Reply, Status
 from trignb.resp.encode import encode, encode_error, encode_push
 from trignb.resp.parse import RequestParser
 
@@ -79,6 +79,7 @@ class Connection:
         self.session = session = Session(server.core, 2)
         session.address, session.local_address = address, local
         session.on_push = self._push
+        session.on_line = self._line
         session.link = self
         self.out: list[bytes] = []
         self._parser = RequestParser(server.max_bulk)
@@ -250,6 +251,10 @@ class Connection:
             self._held.append(message)
         else:
             self.send(encode_push(message, self.session.resp))
+
+    def _line(self, line: Status) -> None:
+        """Send a line of MONITOR; any thread. One's own MONITOR has been answered by then."""
+        self.server.loop.call_soon(partial(self.send, encode(line, 2)))
 
     def send(self, data: bytes) -> None:
         """Send bytes at the end of the round."""

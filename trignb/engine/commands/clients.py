@@ -168,6 +168,7 @@ def _describe(s: Session, running: str | None) -> bytes:
 def _flags(s: Session) -> str:
     choice = s.tracking
     flags = (
+        ("O", s in s.core.monitors.sessions),
         ("P", _listens(s)),
         ("x", s.queue is not None),
         ("b", s.id in s.core.blocking.sessions),

@@ -24,6 +24,13 @@ Args = list[bytes]
 _TOO_LITTLE_TO_JUDGE: Final = 5 << 20
 
 
+@command("MONITOR")
+def monitor(s: Session, args: Args) -> Status:
+    """Tells this client of every command that runs."""
+    s.core.monitors.start(s)
+    return OK
+
+
 # -- CONFIG
 
 
