@@ -58,6 +58,8 @@ def same(got, sent):
         return len(got) == len(sent) and all(map(same, got, sent))
     if isinstance(sent, dict):
         return got.keys() == sent.keys() and all(same(got[k], sent[k]) for k in sent)
+    if isinstance(sent, set):
+        return isinstance(got, set) and got == sent
     return type(got) is type(sent) and got == sent
 
 

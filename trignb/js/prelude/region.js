@@ -65,7 +65,9 @@ function makeRegion(initial) {
     switch (typeof v) {
       case 'number': if ((v | 0) !== v || (v === 0 && 1 / v < 0)) break; putInt(v); return;
       case 'bigint': case 'string': case 'boolean': put(v, 0); return;
-      case 'object': if (isStringObject(v) || isBuffer(v)) { put(v, 0); return; }
+      case 'object':
+        if (isStringObject(v)) { put(stringValue(v), 0); return; }   // a key has no type of reply
+        if (isBuffer(v)) { put(v, 0); return; }
     }
     throw fail('Give value is not a key');
   }
