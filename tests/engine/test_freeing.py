@@ -9,6 +9,7 @@ import weakref
 import pytest
 
 from trignb.datatypes import Hash, List, Set, SortedSet
+from trignb.datatypes.stream import Stream
 from trignb.engine.freeing import LARGE, Freeing
 
 NAMES = [b"e%d" % i for i in range(LARGE)]
@@ -27,10 +28,15 @@ def make(kind):
         return Set(NAMES)
     if kind is SortedSet:
         return SortedSet((name, 1.0) for name in NAMES)
+    if kind is Stream:
+        value = Stream()
+        for number, name in enumerate(NAMES, 1):
+            value.add(number, (name, b"v"), 100, 4096)
+        return value
     return List(-2, NAMES)
 
 
-@pytest.mark.parametrize("kind", [Hash, List, Set, SortedSet])
+@pytest.mark.parametrize("kind", [Hash, List, Set, SortedSet, Stream])
 def test_deleting_a_large_value_is_left_to_the_background(engine, kind):
     db = engine.core.databases[0]
     db.data[b"k"] = make(kind)
@@ -41,7 +47,7 @@ def test_deleting_a_large_value_is_left_to_the_background(engine, kind):
     assert engine.execute("EXISTS", "k") == 0
 
 
-@pytest.mark.parametrize("kind", [Hash, List, Set, SortedSet, dict])
+@pytest.mark.parametrize("kind", [Hash, List, Set, SortedSet, Stream, dict])
 def test_values_are_taken_apart(kind):
     freeing = Freeing()
     value = {b"a": make(List), b"b": b"v"} if kind is dict else make(kind)

@@ -228,6 +228,10 @@ class Stream:
             return self._entries[at]
         return None
 
+    def parts(self) -> tuple[list[int], list[Items | None], list[StreamNode]]:
+        """Return the containers the entries are in, to be freed one by one."""
+        return self._ids, self._entries, self.nodes
+
     def range(
         self, start: int, end: int = MAX_ID, count: int = 0, *, reverse: bool = False
     ) -> list[tuple[int, Items]]:
