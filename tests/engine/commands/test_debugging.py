@@ -127,3 +127,44 @@ def test_wrong_arguments(engine, words):
         f"ERR unknown subcommand or wrong number of arguments for '{words.split()[0]}'. "
         "Try DEBUG HELP."
     )
+
+
+def test_populate_creates_keys_silently(engine):
+    engine.core.config.values["enable-debug-command"] = "yes"
+    events = []
+    engine.core.listen(lambda db, kind, event, key: events.append(event), -1)
+    engine.execute("SET", "key:0", "mine")
+    events.clear()
+    assert engine.execute("DEBUG", "POPULATE", "2") == "OK"
+    assert engine.execute("DEBUG", "POPULATE", "1", "p", "4") == "OK"
+    assert engine.execute("DEBUG", "POPULATE", "1", "q", "9") == "OK"
+    assert engine.execute("MGET", "key:0", "key:1", "p:0", "q:0") == [
+        b"mine",
+        b"value:1",
+        b"valu",
+        b"value:0\0\0",
+    ]
+    assert not {b"set", b"mset"} & set(events)
+
+
+@pytest.mark.parametrize("count", ["-1", "x"])
+def test_populate_takes_a_count(engine, count):
+    engine.core.config.values["enable-debug-command"] = "yes"
+    with pytest.raises(
+        ResponseError, match="^ERR value is out of range, must be positive$"
+    ):
+        engine.execute("DEBUG", "POPULATE", count)
+
+
+@pytest.mark.parametrize(
+    ("words", "reply"),
+    [
+        ("PAUSE-CRON 1", "OK"),
+        ("SET-DISABLE-DENY-SCRIPTS 1", "OK"),
+        ("REPLYBUFFER RESIZING 0", "OK"),
+        ("REPLYBUFFER PEAK-RESET-TIME never", "OK"),
+    ],
+)
+def test_settings_of_what_is_not_there_are_accepted(engine, words, reply):
+    engine.core.config.values["enable-debug-command"] = "yes"
+    assert engine.execute("DEBUG", *words.split()) == reply

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from trignb.datatypes.rdb import dump_value
+from trignb.engine.args import to_int
 from trignb.engine.commands.connection import wrong_subcommand
 from trignb.engine.commands.keys import object_encoding, object_refcount
 from trignb.engine.digest import dataset_digest, value_digest
@@ -175,6 +176,49 @@ def _protocol(s: Session, args: Args) -> Reply:
     return _SAMPLES[kind]
 
 
+def _populate(s: Session, args: Args) -> Status:
+    """Creates that many keys, silently; those that exist stay as they are."""
+    if len(args) > 5:
+        raise wrong_subcommand(args)
+    count = _positive(args[2])
+    prefix = args[3] if len(args) > 3 else b"key"
+    size = _positive(args[4]) if len(args) > 4 else 0
+    db = s.db
+    for i in range(count):
+        key, value = b"%b:%d" % (prefix, i), b"value:%d" % i
+        if db.lookup(key) is None:
+            db.add(key, value[:size].ljust(size, b"\0") if size else value)
+    return OK
+
+
+def _positive(text: bytes) -> int:
+    wrong = "ERR value is out of range, must be positive"
+    number = to_int(text, wrong)
+    if number < 0:
+        raise ResponseError(wrong)
+    return number
+
+
+def _accept(s: Session, args: Args) -> Status:
+    """Accepts a setting of what does not exist here."""
+    return OK
+
+
+def _reply_buffer(s: Session, args: Args) -> Status:
+    """Accepts settings of reply buffers, which grow and shrink by themselves here."""
+    if args[2].lower() not in (b"peak-reset-time", b"resizing"):
+        raise wrong_subcommand(args)
+    return OK
+
+
+def _struct_size(s: Session, args: Args) -> Status:
+    """Tells the sizes of Redis's structures on 64 bits."""
+    return Status(
+        "bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 "
+        "sdshdr64:17 "
+    )
+
+
 _SAMPLES: Final[dict[bytes, Any]] = {
     b"string": b"Hello World",
     b"integer": 12345,
@@ -198,9 +242,14 @@ _SUBCOMMANDS: Final[dict[bytes, Subcommand]] = {
     b"LISTPACK": Subcommand(_listpack, 3),
     b"LOG": Subcommand(_log, 3),
     b"OBJECT": Subcommand(_object, 3),
+    b"PAUSE-CRON": Subcommand(_accept, 3),
+    b"POPULATE": Subcommand(_populate, -3),
     b"PROTOCOL": Subcommand(_protocol, 3),
     b"QUICKLIST-PACKED-THRESHOLD": Subcommand(_quicklist_packed_threshold, 3),
+    b"REPLYBUFFER": Subcommand(_reply_buffer, 4),
     b"SET-ACTIVE-EXPIRE": Subcommand(_set_active_expire, 3),
+    b"SET-DISABLE-DENY-SCRIPTS": Subcommand(_accept, 3),
     b"SLEEP": Subcommand(_sleep, 3),
     b"STRINGMATCH-LEN": Subcommand(_stringmatch_len, 4),
+    b"STRUCTSIZE": Subcommand(_struct_size, 2),
 }
