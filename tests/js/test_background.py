@@ -386,6 +386,22 @@ def test_execute_async(load, host):
     assert host.blocks == ["user", ("block", "user")]
 
 
+def test_the_promise_of_a_job_that_was_terminated(load, host):
+    """It is rejected: nobody else is going to settle it."""
+    host.block_ms = 100
+    library = load(
+        """redis.registerFunction('f', (client) => client.executeAsync(
+            async (a) => a.block(() => { while (true); })));
+        redis.registerFunction('after', () => 1);"""
+    )
+    job = library.call("f")
+    with pytest.raises(JsError, match="^Err Execution was terminated due to OOM or ti"):
+        job.result(5)
+    assert host.lost == []
+    assert library.call("after") == 1
+    assert library.runtime.pending_jobs == 0
+
+
 @pytest.mark.parametrize("argument", ["", "1", "() => 1"])
 def test_execute_async_wants_an_async_function(evaluate, argument):
     with pytest.raises(JsError) as caught:

@@ -219,6 +219,8 @@ class Instance:
         error = JsOom(reason) if kind == OOM else JsTerminated(reason)
         self._fail(self.jobs.pop(self.channel.control[RUNNING], None), error)
         self.channel.control[RUNNING] = 0
+        # The start of any task puts right what it left in JavaScript.
+        self.channel.isolate.start_mail()
 
     def _start_timer(self, number: int) -> None:
         seconds = self._limits.remote_timeout_ms / 1000

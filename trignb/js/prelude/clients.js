@@ -62,7 +62,7 @@ function executeAsync(scope, f) {
 }
 function inBackground(work) {                  // a promise for work() run as a job
   return new Promise_((resolve, reject) => {
-    enqueue(0, async () => { try { resolve(await work()); } catch (e) { reject(e); } });
+    enqueue(0, async () => { try { resolve(await work()); } catch (e) { reject(e); } }, reject);
   });
 }
 function makeAsyncClient(origin) {

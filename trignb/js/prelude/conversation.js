@@ -50,6 +50,7 @@ function serve(message) {
 function atTaskStart() {     // a termination leaves no time for finally: put right what it left
   current = null; level = 0; leaving = false; waitingBlock = null; encodingSide = false;
   store(ctl, TASK, 1);
+  if (underWay !== null) abandon();
 }
 function pump() {            // the task Python starts when nobody listens
   atTaskStart(); store(ctl, PUMP, 1);

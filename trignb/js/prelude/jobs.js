@@ -11,8 +11,8 @@ function logLine(escaped, text) {
   main.rewind(); main.put(text, 0); ctl[LENGTH] = main.position(); post(LOG); answer(converse());
 }
 const queue = new Map_(); let head = 0, tail = 0;
-function enqueue(id, work) {  // one job per task: microtasks run in between
-  mapSet(queue, tail++, { id, work });
+function enqueue(id, work, lost) {  // one job per task: microtasks run in between
+  mapSet(queue, tail++, { id, work, lost });
   ctl[JOBS] = tail - head;
   if (load(ctl, TASK) === 0) notice(HAVE_JOBS, 0, 0);        // no task ends soon that would tell
 }
@@ -21,10 +21,20 @@ function runJob() {
   if (head < tail && load(ctl, PROBING) === 0) {
     const job = mapGet(queue, head); mapDelete(queue, head++);
     ctl[JOBS] = tail - head; ctl[RUNNING] = job.id;
-    job.work();
+    underWay = job; job.work(); underWay = null;
     ctl[RUNNING] = 0;
   }
   store(ctl, TASK, 0);
+}
+// Found at the start of a task if that of the job was terminated. Nobody else is going to
+// settle what its work would have settled.
+let underWay = null;
+const TERMINATED = 'Err Execution was terminated due to OOM or timeout';
+function abandon() {
+  const { id, lost } = underWay;
+  underWay = null;
+  mapDelete(pending, id);
+  if (lost !== undefined) lost(TERMINATED);
 }
 // A job is a promise Python waits for. Until Python was told so (`told`), its outcome is
 // kept here: the probe that follows the run asks for it.
