@@ -569,7 +569,7 @@ def show(console: Console, results: list[Result]) -> None:
             result.peer,
             result.outcome,
             result.target,
-            "[green]yes[/]" if result.reached else "[red]no[/]",
+            {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[result.reached],
         )
     console.print(table)
 
