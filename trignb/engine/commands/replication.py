@@ -21,15 +21,19 @@ Args = list[bytes]
 @command("REPLICAOF")
 def replicaof(s: Session, args: Args) -> Status:
     """Makes this server a primary, which it is; it cannot be a replica of another."""
-    if [arg.lower() for arg in args[1:]] == [b"no", b"one"]:
-        return OK
-    raise ResponseError("ERR REPLICAOF not allowed: this engine cannot be a replica.")
+    return _change_role(args)
 
 
 @command("SLAVEOF")
 def slaveof(s: Session, args: Args) -> Status:
     """Makes this server a primary, under the old name."""
-    return replicaof(s, args)
+    return _change_role(args)
+
+
+def _change_role(args: Args) -> Status:
+    if [arg.lower() for arg in args[1:]] == [b"no", b"one"]:
+        return OK
+    raise ResponseError("ERR REPLICAOF not allowed: this engine cannot be a replica.")
 
 
 @command("FAILOVER")
