@@ -138,7 +138,7 @@ class Registry:
 
     def refuses_writes(self) -> bool:
         """Whether libraries may not write: a replica, or writes are paused."""
-        return self.core.is_replica or not self.core.may_expire()
+        return self.core.is_replica or self.core.pause.is_on
 
     def set_access(self, access: Access | None) -> None:
         """Ask for rights from now on, or no more."""

@@ -223,9 +223,12 @@ class TriggerRun:
         """Run ``onTriggerFired`` inside the command; tell whether the callback may follow."""
         registry, section = trigger.registry, trigger.fired_section
         core, before = registry.core, registry.in_library
+        pauses = core.expire_pauses
         section.db = self.db
         frame, core.frame = core.frame, self  # type: ignore[assignment]
         registry.in_library = True
+        # Inside a command nothing may be deleted: what is due is only not seen.
+        core.expire_pauses = pauses + 1
         try:
             self.data = trigger.runtime.fire(
                 trigger.on_fired or 0,
@@ -241,6 +244,7 @@ class TriggerRun:
             self.fail(error)
             raise
         finally:
+            core.expire_pauses = pauses
             core.frame = frame
             registry.in_library = before
         return True
