@@ -1,6 +1,6 @@
 """Values a key can hold. They know nothing of keys, events or replies.
 
-Strings are ``bytes``, or ``bytearray`` once they were changed in place. A value is kept in the keyspace as it
+Strings are ``bytes``, or ``bytearray`` once they were changed in place (`DecimalText` where INCRBYFLOAT gave a whole number). A value is kept in the keyspace as it
 is, without a wrapper, and told apart by ``type(value) is …``; `TYPE_NAMES` has each type's name.
 """
 
@@ -13,11 +13,12 @@ from trignb.datatypes.lists import List
 from trignb.datatypes.sets import Set, SetLimits
 from trignb.datatypes.sorted_sets import SortedSet
 from trignb.datatypes.stream import Stream
-from trignb.datatypes.strings import STRING_TYPES, string_encoding
+from trignb.datatypes.strings import STRING_TYPES, DecimalText, string_encoding
 
 __all__ = [
     "STRING_TYPES",
     "TYPE_NAMES",
+    "DecimalText",
     "Hash",
     "HashLimits",
     "List",
@@ -32,6 +33,7 @@ __all__ = [
 TYPE_NAMES: Final[dict[type, str]] = {
     bytes: "string",
     bytearray: "string",
+    DecimalText: "string",
     Hash: "hash",
     List: "list",
     Set: "set",

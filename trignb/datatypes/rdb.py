@@ -28,6 +28,7 @@ from trignb.datatypes.rdb_stream import load_stream, save_stream
 from trignb.datatypes.sets import Set, SetLimits
 from trignb.datatypes.sorted_sets import SortedSet
 from trignb.datatypes.stream import Stream
+from trignb.datatypes.strings import DecimalText
 from trignb.reply import format_double
 
 __all__ = [
@@ -507,6 +508,7 @@ def _strings(reader: Reader, count: int) -> list[bytes]:
 SAVERS: Final[dict[type, Callable[[Writer, Any], None]]] = {
     bytes: _save_string,
     bytearray: _save_string,
+    DecimalText: _save_string,
     Hash: _save_hash,
     List: _save_list,
     Set: _save_set,

@@ -8,6 +8,7 @@ from trignb.datatypes.listpack import is_int64
 
 __all__ = [
     "STRING_TYPES",
+    "DecimalText",
     "Match",
     "common_subsequence",
     "string_encoding",
@@ -17,16 +18,22 @@ __all__ = [
 _EMBEDDED: Final = 44
 
 
+class DecimalText(bytes):
+    """A whole number that INCRBYFLOAT left: an integer by its bytes, to Redis a text still."""
+
+    __slots__ = ()
+
+    def copy(self) -> DecimalText:
+        """Return itself, as it never changes."""
+        return self
+
+
 # What ``type(value)`` is for a string in the keyspace.
-STRING_TYPES: Final = (bytes, bytearray)
+STRING_TYPES: Final = (bytes, bytearray, DecimalText)
 
 
 def string_encoding(value: bytes | bytearray) -> str:
-    """Return what OBJECT ENCODING says of a string.
-
-    One difference is known: a whole result of INCRBYFLOAT is an ``int`` here, ``embstr``
-    in Redis until the next SET; the text alone cannot tell.
-    """
+    """Return what OBJECT ENCODING says of a string."""
     if type(value) is bytearray:
         return "raw"
     if type(value) is bytes and is_int64(value):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any, Final
 
-from trignb.datatypes import Hash, List, Set, SortedSet, Stream
+from trignb.datatypes import DecimalText, Hash, List, Set, SortedSet, Stream
 from trignb.datatypes.stream import MAX_SEQUENCE
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def _stream(digest: bytes, value: Stream) -> bytes:
 _KINDS: Final[dict[type, tuple[int, Callable[[bytes, Any], bytes]]]] = {
     bytes: (0, _string),
     bytearray: (0, _string),
+    DecimalText: (0, _string),
     List: (1, _list),
     Set: (2, _set),
     SortedSet: (3, _sorted_set),

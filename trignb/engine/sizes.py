@@ -14,7 +14,7 @@ from itertools import chain, islice
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Final
 
-from trignb.datatypes import Hash, List, Set, SortedSet, Stream
+from trignb.datatypes import DecimalText, Hash, List, Set, SortedSet, Stream
 
 if TYPE_CHECKING:
     from trignb.engine.database import Database
@@ -134,6 +134,7 @@ def _string(value: bytes | bytearray, _samples: int) -> int:
 _SIZES: Final[dict[type, Callable[[Any, int], int]]] = {
     bytes: _string,
     bytearray: _string,
+    DecimalText: _string,
     Hash: _hash,
     List: _list,
     Set: _set,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from trignb.datatypes import STRING_TYPES
 from trignb.datatypes.bits import (
     BIT_OPERATIONS,
     combine,
@@ -46,9 +47,9 @@ _ALWAYS_ALLOWED: Final = 1 << 23
 
 def _read(s: Session, key: bytes) -> bytes | bytearray | None:
     value = s.db.read(key)
-    if value is not None and type(value) is not bytes and type(value) is not bytearray:
+    if value is not None and type(value) not in STRING_TYPES:
         raise wrong_type()
-    return value
+    return value  # type: ignore[no-any-return]
 
 
 def _changeable(s: Session, key: bytes, last_bit: int) -> tuple[bytearray, bool]:
@@ -61,7 +62,7 @@ def _changeable(s: Session, key: bytes, last_bit: int) -> tuple[bytearray, bool]
         db.add(key, value)
         return value, True
     if type(value) is not bytearray:
-        if type(value) is not bytes:
+        if type(value) not in STRING_TYPES:
             raise wrong_type()
         # The same key with the same deadline, only kept so that it can change in place.
         value = db.data[key] = bytearray(value)
@@ -196,7 +197,8 @@ def bitop(s: Session, args: Args) -> int:
     result = combine(operation, values)
     db = s.db
     if result:
-        db.assign(target, result)
+        # In place, as it were: never an integer to Redis, whatever the bytes.
+        db.assign(target, bytearray(result))
         db.changed(STRING, b"set", target)
     elif db.remove(target):
         db.changed(GENERIC, b"del", target)

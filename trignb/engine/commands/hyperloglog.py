@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Final
 
+from trignb.datatypes import STRING_TYPES
 from trignb.datatypes import hyperloglog as hll
 from trignb.engine.args import wrong_type
 from trignb.engine.events import STRING
@@ -29,7 +30,7 @@ def _check(value: Any) -> Any:
     """Return a value that is a HyperLogLog, or none at all."""
     if value is None:
         return None
-    if type(value) is not bytearray and type(value) is not bytes:
+    if type(value) not in STRING_TYPES:
         raise wrong_type()
     if not hll.is_hyperloglog(value):
         raise ResponseError("WRONGTYPE Key is not a valid HyperLogLog string value.")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trignb.datatypes import TYPE_NAMES, Hash, List, Set, SortedSet, copy_value
+from trignb.datatypes import (
+    STRING_TYPES,
+    TYPE_NAMES,
+    Hash,
+    List,
+    Set,
+    SortedSet,
+    copy_value,
+    string_encoding,
+)
 from trignb.datatypes.listpack import is_int64
 from trignb.engine.args import syntax_error, to_int32
 from trignb.engine.events import GENERIC
@@ -24,9 +33,6 @@ Args = list[bytes]
 # Integers that Redis keeps once for everybody; it reports this many references to them.
 _SHARED_INTEGERS = 10_000
 _MANY_REFERENCES = (1 << 31) - 1
-
-# Longest text that Redis keeps in one piece with its header.
-_EMBSTR_MAX = 44
 
 _SAME = "ERR source and destination objects are the same"
 _SWITCHING = (
@@ -268,13 +274,10 @@ def _look(s: Session, key: bytes) -> Any:
 
 def _encoding(value: Any) -> str:
     kind = type(value)
-    if kind is bytes:
-        if is_int64(value):
-            return "int"
-        return "embstr" if len(value) <= _EMBSTR_MAX else "raw"
+    if kind in STRING_TYPES:
+        return string_encoding(value)
     if kind is Hash:
         return "listpack" if value.is_small else "hashtable"
     if kind in (List, Set, SortedSet):
         return str(value.encoding)
-    # What was changed in place, and the one type that has a single representation.
-    return "raw" if kind is bytearray else "stream"
+    return "stream"

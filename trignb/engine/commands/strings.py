@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from trignb.datatypes import STRING_TYPES
+from trignb.datatypes import STRING_TYPES, DecimalText
+from trignb.datatypes.listpack import is_int64
 from trignb.datatypes.longdouble import LongDouble, add, parse, show
 from trignb.datatypes.strings import Match, common_subsequence
 from trignb.engine.args import (
@@ -469,10 +470,11 @@ def incrbyfloat(s: Session, args: Args) -> bytes:
     if total is None:
         raise ResponseError("ERR increment would produce NaN or Infinity")
     text = show(total)
+    kept = DecimalText(text) if is_int64(text) else text
     if value is None:
-        db.add(key, text)
+        db.add(key, kept)
     else:
-        db.data[key] = text
+        db.data[key] = kept
     db.changed(STRING, b"incrbyfloat", key)
     if s.core.sinks:
         s.core.propagate_as([b"SET", key, text, b"KEEPTTL"])
