@@ -138,7 +138,7 @@ CHANGES = [
     "changes",
     [
         CHANGES,
-        [*CHANGES, "FLUSHALL", *CHANGES],
+        [*CHANGES, "FLUSHDB", *CHANGES],
         ["SWAPDB 0 1", *CHANGES, "SWAPDB 0 1", *CHANGES],
         ["EVAL redis.call('HSET',KEYS[1],'f','lua') 1 h", "COPY h hc", "HSET hc f v"],
     ],
@@ -333,3 +333,24 @@ def test_guarded_keys_copy_what_may_change(engine):
     assert guarded[b"text"] == b"v"
     snapshot.close()
     assert type(db.data) is dict
+
+
+def test_flushall_gives_a_save_up(engine, tmp_path):
+    for number in range(50_000):
+        engine.execute("SET", f"k{number}", "v")
+    before = info(engine, "rdb_saves")
+    with engine.core.lock:
+        run(engine, "BGSAVE")
+        run(engine, "FLUSHALL")
+    engine.saver.wait()
+    assert info(engine, "rdb_last_bgsave_status") == "ok"
+    assert info(engine, "rdb_saves") == before
+    assert os.listdir(tmp_path) == []
+
+
+def test_flushall_saves_where_there_are_save_points(engine, tmp_path):
+    engine.execute("CONFIG", "SET", "save", "3600 1")
+    run(engine, "SET k v")
+    run(engine, "FLUSHALL")
+    assert info(engine, "rdb_changes_since_last_save") == "0"
+    assert loaded(tmp_path / "dump.rdb") == {}

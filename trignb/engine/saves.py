@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
 __all__ = ["SaveState"]
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 @dataclass(slots=True)
@@ -32,6 +37,8 @@ class SaveState:
         How many there were.
     keys_loaded, keys_expired : int
         What the last file that was loaded held.
+    flushed : callable
+        What FLUSHALL does about saves.
     """
 
     last_ns: int
@@ -45,6 +52,7 @@ class SaveState:
     saves: int = 0
     keys_loaded: int = 0
     keys_expired: int = 0
+    flushed: Callable[[], None] = _nothing
 
     def seconds_so_far(self) -> int:
         """Return how long the one under way has taken, -1 where there is none."""

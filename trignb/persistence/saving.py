@@ -66,6 +66,8 @@ class Saver:
         self._thread: threading.Thread | None = None
         self._points_thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._is_given_up = False
+        core.saves.flushed = self._flushed
         self._tried_at = 0.0
         self._directory = core.config.values["dir"]
         core.config.on_change("dir", self._directory_changed)
@@ -148,6 +150,7 @@ class Saver:
         snapshot = Snapshot(core, self._codes())
         saves.started = self._tried_at = perf_counter()
         saves.keys_done, saves.keys_total = 0, snapshot.size
+        self._is_given_up = False
         self._thread = threading.Thread(
             target=self._run,
             args=(snapshot, self._facts(), self.path, core.dirty),
@@ -155,6 +158,17 @@ class Saver:
             daemon=True,
         )
         self._thread.start()
+
+    def _flushed(self) -> None:
+        """Give up a save of what FLUSHALL has dropped; with save points save at once."""
+        self._is_given_up = True
+        if self.has_directory and self.core.config.values["save"]:
+            try:
+                self.save()
+            except OSError as error:
+                logger.warning(
+                    "the keys could not be saved to %s: %s", self.path, error
+                )
 
     def schedule(self) -> None:
         """Begin a save as soon as the unit under way has ended."""
@@ -166,11 +180,13 @@ class Saver:
             self.start()
 
     def _run(self, snapshot: Snapshot, facts: Facts, path: str, dirty: int) -> None:
-        failed = True
+        failed: bool | None = True
         try:
             with replacing(path) as file:
                 self._write_snapshot(file, snapshot, facts)
             failed = False
+        except _GivenUp:
+            failed = None
         except (OSError, _Stopped) as error:
             logger.warning("the keys could not be saved to %s: %s", path, error)
         finally:
@@ -184,17 +200,21 @@ class Saver:
             for written in snapshot.write(out):
                 if self._stop.is_set():
                     raise _Stopped("the engine was closed")
+                if self._is_given_up:
+                    raise _GivenUp
                 saves.keys_done += written
 
-    def _ended(self, dirty: int, *, failed: bool) -> None:
+    def _ended(self, dirty: int, *, failed: bool | None) -> None:
+        """Note how a save ended; None is one that was given up, which says nothing."""
         core, saves = self.core, self.core.saves
         core.acquire_in_background()
         try:
             if saves.started is not None:
                 saves.seconds = int(perf_counter() - saves.started)
             saves.started = None
-            saves.failed = failed
-            if not failed:
+            if failed is not None:
+                saves.failed = failed
+            if failed is False:
                 saves.succeeded(core.clock.read(), dirty)
             self._choose_gate()
         finally:
@@ -273,6 +293,10 @@ class Saver:
             changes >= enough and elapsed_s > seconds
             for seconds, enough in core.config.values["save"]
         )
+
+
+class _GivenUp(Exception):
+    """FLUSHALL dropped what is being saved."""
 
 
 class _Stopped(Exception):

@@ -102,6 +102,7 @@ def flushall(s: Session, args: Args) -> Status:
     _check_mode(args)
     for db in s.core.databases:
         s.core.dirty += db.clear()
+    s.core.saves.flushed()
     s.core.propagate_as(args)
     return OK
 
