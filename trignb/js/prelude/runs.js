@@ -70,6 +70,8 @@ function valuesData() {
 function takeSlot(slot) { const data = mapGet(slots, slot); mapDelete(slots, slot); return data; }
 function recordData(region) {
   const stream_name = region.get(), stream_name_raw = region.get(), id = region.get();
+  // Ids have 64 bits without a sign; the upper half crosses as big numbers.
+  for (let i = 0; i < 2; i++) if (typeof id[i] !== 'bigint') id[i] = BigInt_(stringValue(id[i]));
   return { id, stream_name, stream_name_raw, record: region.get(), record_raw: region.get() };
 }
 function runBlock() {                          // the lock is ours: run block()'s function
