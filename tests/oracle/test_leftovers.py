@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import random
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from oracle.pair import Pair
 from oracle.test_differential import run_step
+from trignb.errors import ResponseError
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
     from oracle.runners import OracleRunner
+    from oracle.server import RedisServer
+    from trignb import Engine
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120)]
 
@@ -135,3 +139,141 @@ def test_strings_longer_than_allowed(pair: Pair, counts: Counter[str]) -> None:
         APPEND a x
         """,
     )
+
+
+# -- COMMAND
+
+# The fields of COMMAND INFO, and the commands where 7.2 made them otherwise.
+FIELDS = ("name", "arity", "flags", "first", "last", "step", "categories", "tips")
+NEWER = {
+    "tips": {
+        *("acl|setuser", "acl|save", "acl|deluser", "config|resetstat"),
+        *("config|rewrite", "latency|reset", "randomkey", "scan", "msetnx"),
+        "client|setname",
+    },
+    # One argument is enough to be answered; WITHSCORE.
+    "arity": {"command|getkeys", "command|getkeysandflags", "zrank", "zrevrank"},
+    # Scripts may call what blocks.
+    "flags": {
+        *("blpop", "brpop", "blmove", "brpoplpush", "bzpopmin", "bzpopmax", "wait"),
+        *("cluster|shards", "cluster|slots"),
+    },
+}
+# Not yet here: they need an append-only file, or replicas.
+ABSENT = {b"bgrewriteaof", b"psync", b"replconf", b"sync"}
+# Since 7.2, or RedisGears's.
+ADDED = (
+    *(b"waitaof", b"client|no-touch", b"client|setinfo", b"cluster|myshardid"),
+    *(b"tf", b"tconfig", b"_rg_internals"),
+)
+
+
+def commands_by_name(infos: list[Any]) -> dict[str, Any]:
+    """Return what COMMAND INFO tells of each command and subcommand."""
+    found = {}
+    for info in infos:
+        found[info[0].decode()] = info
+        found |= commands_by_name(info[9])
+    return found
+
+
+def without_notes(specs: list[Any]) -> list[Any]:
+    """Return key specifications without remarks, which are not copied from Redis."""
+    return [
+        {name: part for name, part in spec.items() if name != b"notes"}
+        for spec in specs
+    ]
+
+
+def test_command_tells_the_same_of_each(oracle: RedisServer, engine: Engine) -> None:
+    theirs = commands_by_name(oracle.connect(3).execute("COMMAND"))
+    ours = commands_by_name(engine.session(3).execute("COMMAND"))
+    assert {name for name in theirs if name not in ours} == {
+        name.decode() for name in ABSENT
+    }
+    assert all(name.encode().startswith(ADDED) for name in ours if name not in theirs)
+    for name in theirs.keys() & ours.keys():
+        different = {
+            field
+            for field, mine, right in zip(
+                FIELDS, ours[name], theirs[name], strict=False
+            )
+            if mine != right
+        }
+        # A difference that is no longer there fails, too.
+        newer = {field for field, names in NEWER.items() if name in names}
+        assert different == newer, name
+        assert ours[name][8] == without_notes(theirs[name][8]), name
+
+
+def test_command_lists_the_same(
+    oracle: RedisServer, engine: Engine, counts: Counter[str]
+) -> None:
+    connection = oracle.connect(2)
+    filters = [
+        *(["ACLCAT", word.decode()] for word in connection.execute("ACL", "CAT")),
+        *(["ACLCAT", word] for word in ("@read", "READ", "nope", "")),
+        *(["PATTERN", word] for word in ("*", "x*", "*|S*", "config|*", "[gs]et")),
+        ["MODULE", "nope"],
+    ]
+    for words in filters:
+        call = ("COMMAND", "LIST", "FILTERBY", *words)
+        theirs = set(connection.execute(*call)) - ABSENT
+        ours = {name for name in engine.execute(*call) if not name.startswith(ADDED)}
+        assert ours == theirs, words
+    counts["filters of COMMAND LIST, all agree"] += len(filters)
+
+
+# Texts of the documentation are our own, or not here.
+TEXTS = {b"summary", b"complexity", b"arguments", b"history", b"replaced_by"}
+# Deprecated by 7.2 only; and 7.0 gives CLIENT PAUSE's age otherwise.
+REDOCUMENTED = {b"setex", b"psetex", b"setnx", b"quit", b"client|pause"}
+
+
+def docs_by_name(docs: dict[bytes, Any]) -> dict[bytes, Any]:
+    """Return the documentation of each command and subcommand."""
+    found = {}
+    for name, told in docs.items():
+        found[name] = told
+        found |= docs_by_name(told.get(b"subcommands", {}))
+    return found
+
+
+def test_command_docs_have_the_same_shape(oracle: RedisServer, engine: Engine) -> None:
+    theirs = docs_by_name(oracle.connect(3).execute("COMMAND", "DOCS"))
+    ours = docs_by_name(engine.session(3).execute("COMMAND", "DOCS"))
+    for name in theirs.keys() & ours.keys() - REDOCUMENTED:
+        mine, right = ours[name], theirs[name]
+        assert [field for field in right if field in mine] == list(mine), name
+        left_out = right.keys() - mine.keys()
+        assert left_out <= {b"complexity", b"arguments", b"history"}, name
+        for field in mine.keys() - TEXTS - {b"subcommands"}:
+            assert mine[field] == right[field], (name, field)
+
+
+def test_command_getkeysandflags_agrees(
+    oracle: RedisServer, engine: Engine, counts: Counter[str]
+) -> None:
+    connection, session = oracle.connect(3), engine.session(3)
+    chance = random.Random("keys")
+    names = sorted(commands_by_name(session.execute("COMMAND")))
+    words = [
+        *"abk012",
+        "3",
+        "GET",
+        "STORE",
+        "KEYS",
+        "STREAMS",
+        "get",
+        "set",
+        "incrby",
+        "u8",
+    ]
+    for _ in range(3000):
+        line = chance.choice(names).split("|") + chance.choices(
+            words, k=chance.randrange(8)
+        )
+        theirs = connection.execute("COMMAND", "GETKEYSANDFLAGS", *line)
+        if not isinstance(theirs, ResponseError):
+            assert session.execute("COMMAND", "GETKEYSANDFLAGS", *line) == theirs, line
+            counts["commands whose keys and their flags agree"] += 1

@@ -10,7 +10,7 @@ import socket
 from typing import Any
 
 from trignb.errors import ResponseError
-from trignb.reply import NULL_ARRAY, BigNumber, Status, Verbatim
+from trignb.reply import NULL_ARRAY, BigNumber, SetOfLists, Status, Verbatim
 
 Argument = str | bytes | float
 
@@ -86,7 +86,10 @@ class Connection:
                 items = self._items(2 * int(rest))
                 return dict(zip(items[::2], items[1::2], strict=True))
             case b"~":
-                return set(self._items(int(rest)))
+                members = self._items(int(rest))
+                # What COMMAND tells of keys: Python cannot hash it.
+                nested = any(isinstance(m, (list, dict)) for m in members)
+                return SetOfLists(members) if nested else set(members)
             case b">":
                 return Push(self._items(int(rest)))
         raise ValueError(f"unknown reply type {kind!r}")

@@ -104,6 +104,20 @@ def test_docs_of_what_is_deprecated(engine):
     docs = engine.execute("COMMAND", "DOCS", "getset")[b"getset"]
     assert docs[b"doc_flags"] == {"deprecated"}
     assert docs[b"deprecated_since"] == b"6.2.0"
+    assert docs[b"replaced_by"] == b"`SET key value GET`"
+
+
+def test_docs_of_what_only_servers_send(engine):
+    docs = engine.execute("COMMAND", "DOCS", "debug")[b"debug"]
+    assert docs[b"doc_flags"] == {"syscmd"}
+
+
+def test_docs_of_a_module_s_command(engine):
+    docs = engine.execute("COMMAND", "DOCS", "tfcall")[b"tfcall"]
+    assert (docs[b"group"], docs[b"module"]) == (b"module", b"redisgears_2")
+    listed = engine.execute("COMMAND", "LIST", "FILTERBY", "MODULE", "redisgears_2")
+    assert b"tfcall" in listed
+    assert b"get" not in listed
 
 
 def test_every_command_has_a_summary(engine):
@@ -128,6 +142,7 @@ def test_list_filters(engine):
     ]
     assert b"publish" in names("ACLCAT", "pubsub")
     assert b"pubsub" not in names("ACLCAT", "PUBSUB")
+    assert b"pubsub" in names("ACLCAT", "slow")
     assert names("ACLCAT", "nope") == []
     assert names("MODULE", "nope") == []
 

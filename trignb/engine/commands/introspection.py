@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.args import syntax_error
-from trignb.engine.help import help_lines, summary
+from trignb.engine.docs import command_docs as docs_of
+from trignb.engine.docs import module_of, subcommands_of
+from trignb.engine.help import help_lines
 from trignb.engine.keyspecs import KeyRef, KeySpec, has_keys, key_refs, key_specs
 from trignb.engine.spec import FLAG_NAMES, NO_MANDATORY_KEYS, CommandFamily
 from trignb.errors import ResponseError
@@ -67,7 +69,7 @@ def command_docs(s: Session, args: Args) -> dict[bytes, Any]:
         found: Iterable[Command | None] = _commands(s)
     else:
         found = (_find(s, name) for name in args[2:])
-    return {c.name.encode(): _docs(c) for c in found if c is not None}
+    return {c.name.encode(): docs_of(c) for c in found if c is not None}
 
 
 @command("COMMAND LIST")
@@ -80,17 +82,10 @@ def command_list(s: Session, args: Args) -> list[bytes]:
     kind, value = args[3].upper(), args[4]
     everything = list(_with_subcommands(_commands(s)))
     if kind == b"MODULE":
-        found = [
-            c for c in everything if c.facts.group == value.decode("utf-8", "replace")
-        ]
-        found = [c for c in found if c.flags & FLAG_NAMES["module"]]
+        found = [c for c in everything if module_of(c) == value]
     elif kind == b"ACLCAT":
         category = "@" + value.decode("utf-8", "replace").lower()
-        found = [
-            c
-            for c in everything
-            if c.subcommands is None and category in c.facts.acl_categories
-        ]
+        found = [c for c in everything if category in c.facts.acl_categories]
     elif kind == b"PATTERN":
         matches = matcher(value, ignore_case=True)
         found = [c for c in everything if matches(c.name.encode())]
@@ -138,12 +133,7 @@ def _commands(s: Session) -> list[Command]:
 def _with_subcommands(commands: Iterable[Command]) -> Iterable[Command]:
     for c in commands:
         yield c
-        yield from _subcommands(c)
-
-
-def _subcommands(c: Command) -> list[Command]:
-    found = c.subcommands or {}
-    return [sub for word, sub in found.items() if word and word == word.upper()]
+        yield from subcommands_of(c)
 
 
 def _find(s: Session, name: bytes) -> Command | None:
@@ -173,7 +163,7 @@ def _info(c: Command) -> list[Any]:
         ),
         SetReply([tip.encode() for tip in facts.tips]),
         SetOfLists(map(_describe_spec, key_specs(facts.key_specs))),
-        SetOfLists(map(_info, _subcommands(c))),
+        SetOfLists(map(_info, subcommands_of(c))),
     ]
 
 
@@ -193,19 +183,3 @@ def _describe_step(kind: str, arguments: Any) -> dict[bytes, Any]:
             for name, value in arguments.items()
         },
     }
-
-
-def _docs(c: Command) -> dict[bytes, Any]:
-    facts = c.facts
-    docs: dict[bytes, Any] = {
-        b"summary": summary(c).encode(),
-        b"since": facts.since.encode(),
-        b"group": facts.group.encode(),
-    }
-    if facts.deprecated_since:
-        docs[b"doc_flags"] = SetReply([Status("deprecated")])
-        docs[b"deprecated_since"] = facts.deprecated_since.encode()
-    below = _subcommands(c)
-    if below:
-        docs[b"subcommands"] = {sub.name.encode(): _docs(sub) for sub in below}
-    return docs
