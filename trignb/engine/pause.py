@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trignb.engine.spec import MAY_REPLICATE, WRITE
@@ -28,13 +29,18 @@ class Postponed(Exception):
 
 
 class Pause:
-    """Whether clients are paused; ``everything`` or writes only."""
+    """Whether clients are paused; ``everything`` or writes only.
+
+    ``on_end`` holds what is called when a pause ends, with the lock held.
+    """
 
     def __init__(self, core: Core) -> None:
         self.core = core
         self.everything = False
+        self.on_end: list[Callable[[], None]] = []
         self._until = 0.0
         self._is_on = False
+        self._timer: threading.Timer | None = None
         self._over = threading.Condition(threading.Lock())
 
     def start(self, timeout_ms: int, *, everything: bool) -> None:
@@ -47,6 +53,8 @@ class Pause:
             self.core.expire_pauses += 1
             self.core.gates.insert(0, self._gate)
             self.core.rearm_sessions()
+        if self.on_end:
+            self._set_timer()
 
     def stop(self) -> None:
         """Let everybody go on."""
@@ -57,6 +65,11 @@ class Pause:
             self.core.expire_pauses -= 1
             self.core.gates.remove(self._gate)
             self.core.rearm_sessions()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            for ended in list(self.on_end):
+                ended()
         with self._over:
             self._over.notify_all()
 
@@ -64,6 +77,26 @@ class Pause:
     def is_on(self) -> bool:
         """Whether clients are paused now."""
         return self._is_on and time.monotonic() < self._until
+
+    # Clients notice the end of a pause when they call; who waits for it needs a clock.
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        rest_s = min(max(0.0, self._until - time.monotonic()), threading.TIMEOUT_MAX)
+        self._timer = threading.Timer(rest_s, self._time_is_up)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _time_is_up(self) -> None:
+        self.core.acquire_in_background()
+        try:
+            if self.is_on:  # it was prolonged
+                self._set_timer()
+            elif self._is_on:
+                self.stop()
+        finally:
+            self.core.lock.release()
 
     def holds(self, session: Session, command: Command) -> bool:
         """Whether a command has to wait now."""

@@ -366,7 +366,7 @@ class Registry:
             text = config if isinstance(config, str) else json.dumps(dict(config))
             argv += [b"CONFIG", text.encode()]
         argv.append(code.encode("utf-8", "surrogateescape"))
-        with self.core.lock:
+        with self.streams.scan.awaited(), self.core.lock:
             self.core.run(self._python_session(), argv)
             return self.libraries[parse_prologue(code).name]
 

@@ -17,6 +17,7 @@ from trignb.engine.logs import Frame
 from trignb.errors import ResponseError
 from trignb.functions.failures import Failure
 from trignb.functions.prefixes import PrefixIndex
+from trignb.functions.scanning import StreamScan
 from trignb.functions.sections import LibrarySection, Origin
 from trignb.js.runtime import JsError, JsOom, JsTerminated, StreamRecord
 
@@ -268,6 +269,7 @@ class Streams:
         self._triggers: list[StreamTrigger] = []
         self._index: PrefixIndex[StreamTrigger] = PrefixIndex()
         self._stop: Callable[[], None] | None = None
+        self.scan = StreamScan(self.core, self._visit)
 
     def __iter__(self) -> Iterator[StreamTrigger]:
         return iter(self._triggers)
@@ -283,10 +285,13 @@ class Streams:
         if triggers and self._stop is None:
             self._stop = self.core.listen(self._on_event, STREAM | GENERIC, order=0)
             self.core.flush_listeners.append(self.forget_all)
+            self.core.pause.on_end.append(self.wake_all)
         elif not triggers and self._stop is not None:
             self._stop()
             self._stop = None
             self.core.flush_listeners.remove(self.forget_all)
+            self.core.pause.on_end.remove(self.wake_all)
+            self.scan.stop()
 
     def current(self, trigger: StreamTrigger) -> StreamTrigger | None:
         """Return the version of a trigger that is loaded now."""
@@ -300,28 +305,35 @@ class Streams:
     def _on_event(self, db: Database, kind: int, event: bytes, key: bytes) -> None:
         if kind == STREAM:
             # Not subject to the suppression of keyspace triggers.
-            self.wake(db, key)
+            self.wake(db, key, self.core.event_seq)
         elif event == b"del":
             for trigger in self._index.find(key):
                 trigger.streams.pop(key, None)
 
-    def wake(self, db: Database, name: bytes) -> None:
+    def wake(self, db: Database, name: bytes, cause_seq: int | None) -> None:
         """Have a stream read at the end of the unit."""
         core = self.core
         if core.is_loading or core.is_replica or (db.index, name) in self.waking:
             return
         if self._index.find(name):
             self.waking.add((db.index, name))
-            seq = core.event_seq or None
-            frame = Frame("trigger", None, seq, core.frame.depth + 1)
+            frame = Frame("trigger", None, cause_seq, core.frame.depth + 1)
             core.queue_job(Wake(self, db, name, frame))
 
     def wake_all(self) -> None:
-        """Have every stream read that a trigger may not have seen."""
-        for db in self.core.databases:
-            for key, value in list(db.data.items()):
-                if type(value) is Stream:
-                    self.wake(db, key)
+        """Have every stream read that a trigger may not have seen, in the background.
+
+        For a new trigger, for an engine that has become a primary, and for the end of a
+        pause.
+        """
+        self.scan.start()
+
+    def _visit(self, db: Database, name: bytes) -> bool:
+        """Have the scan's next stream read, in a unit of its own."""
+        if not self._index.find(name):
+            return False
+        self.core.run_unit(lambda: self.wake(db, name, None))
+        return True
 
     def forget_all(self) -> None:
         """Drop all positions: a database was flushed."""
