@@ -102,7 +102,7 @@ def test_words(config):
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("900 1 60 10000", None), ("", None), ("+900 1", "900 1")],
+    [("900 1 60 10000", None), ("", None), ("+900 1", "900 1"), ("9 ", "9 0")],
 )
 def test_save(config, text, shown):
     config.set([("save", text)])
@@ -129,6 +129,32 @@ def test_client_output_buffer_limits_keep_the_other_classes(config):
         "configuration.",
     }.items():
         assert refusal(config, (name, text)) == FAILED.format(name, reason)
+
+
+def test_no_word_is_a_zero(config):
+    name = "client-output-buffer-limit"
+    config.set([(name, "normal 1 1 "), ("oom-score-adj-values", " 1 ")])
+    config.set([(name, "")])
+    assert config.text(name).startswith("normal 1 1 0 ")
+    assert config.text("oom-score-adj-values") == "0 1 0"
+
+
+def test_values_end_at_a_zero_byte(config):
+    config.set([("appendfsync", "no\0x"), ("maxmemory", "1mb\0x")])
+    assert config.text("appendfsync") == "no"
+    assert config.values["maxmemory"] == 1 << 20
+    config.set([("masterauth", "a\0b")])
+    assert config.text("masterauth") == "a\0b"
+    assert refusal(config, ("timeout", "5\0")).endswith("parsed into an integer")
+    assert refusal(config, ("no\0pe", "5")).endswith("CONFIG SET - 'no'")
+
+
+def test_memory_of_clients_that_is_too_large_is_a_percentage(config):
+    config.set([("maxmemory-clients", str((1 << 64) - 100))])
+    assert config.text("maxmemory-clients") == "100%"
+    assert refusal(config, ("maxmemory-clients", str(1 << 63))) == FAILED.format(
+        "maxmemory-clients", "percentage argument must be less or equal to 100"
+    )
 
 
 def test_percentages(config):
@@ -391,7 +417,7 @@ def test_names_and_defaults_are_redis_own(oracle):
         b"dynamic-hz",
     }
     told |= {b"repl-diskless-sync-delay", b"repl-ping-replica-period", b"repl-timeout"}
-    told |= {b"repl-ping-slave-period", b"logfile"}
+    told |= {b"repl-ping-slave-period", b"logfile", b"notify-keyspace-events"}
     differing = {
         name: (value, ours.get(name))
         for name, value in theirs.items()

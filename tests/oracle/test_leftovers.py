@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oracle.pair import Pair
+from oracle.pair import Pair, same
 from oracle.test_differential import run_step
 from trignb.errors import ResponseError
 
@@ -277,3 +278,124 @@ def test_command_getkeysandflags_agrees(
         if not isinstance(theirs, ResponseError):
             assert session.execute("COMMAND", "GETKEYSANDFLAGS", *line) == theirs, line
             counts["commands whose keys and their flags agree"] += 1
+
+
+# -- CONFIG
+
+# Every kind of wrong, and some that are right.
+CONFIG_VALUES = [
+    *("", "0", "1", "-1", "01", "+1", " 1", "1 ", "1.5", "x", "yes", "NO", "a b"),
+    *("2147483647", "2147483648", "4294967296", "9223372036854775808"),
+    *("18446744073709551615", "18446744073709551616", "-9223372036854775808"),
+    *("10KB", "1tb", "-1mb", "mb", "50%", "101%", "777", "900 1", "900 1 ", "0 1"),
+    *("normal 0 0 0", "normal 0 0 ", "foo 1 1 1", "0 0 0", "0 200 3000", "50 99.9"),
+    *("nan", "save nosave", "now FORCE", "{title}", "{foo}", "a/b", "KEA", "z"),
+    *("allkeys-lru", "EVERYSEC", "swapdb", "127.0.0.1 ::1", "\N{POUND SIGN}", "a\0b"),
+]
+# They move the server itself, or a wrong value cannot be undone.
+LEFT_ALONE = {
+    *(b"port", b"tls-port", b"bind", b"bind-source-addr", b"maxclients", b"maxmemory"),
+    *(b"appendonly", b"requirepass", b"watchdog-period", b"logfile"),
+}
+OTHERWISE = {
+    # "nothing" came with 7.2.
+    b"loglevel",
+    # Debian's server is built without the allocator that can, and has no certificates.
+    *(b"activedefrag", b"tls-cluster", b"tls-replication"),
+}
+
+
+class BothConfigs:
+    """The configurations of both sides, asked the same."""
+
+    def __init__(self, oracle: RedisServer, engine: Engine) -> None:
+        self.connection, self.session = oracle.connect(3), engine.session(3)
+        self.wrong: list[str] = []
+        self.asked = 0
+
+    def ask(self, *args: str | bytes) -> None:
+        """Note it when the answers differ."""
+        theirs = self.connection.execute("CONFIG", *args)
+        try:
+            ours = self.session.execute("CONFIG", *args)
+        except ResponseError as error:
+            ours = error
+        self.asked += 1
+        # Which parameter comes first is up to a hash table.
+        if not (ours == theirs if isinstance(theirs, dict) else same(ours, theirs)):
+            self.wrong.append(f"{args}: redis {theirs!r}, here {ours!r}")
+
+    def restore(self, name: bytes, value: bytes) -> None:
+        """Set a parameter back; those that cannot change have not."""
+        self.connection.execute("CONFIG", "SET", name, value)
+        with contextlib.suppress(ResponseError):
+            self.session.execute("CONFIG", "SET", name, value)
+
+
+@pytest.fixture
+def configs(oracle: RedisServer, engine: Engine) -> BothConfigs:
+    return BothConfigs(oracle, engine)
+
+
+def test_config_set_agrees_on_every_value(
+    configs: BothConfigs, counts: Counter[str]
+) -> None:
+    parameters = configs.connection.execute("CONFIG", "GET", "*")
+    for name in sorted(parameters.keys() - LEFT_ALONE - OTHERWISE):
+        # Immutable ones differ by how the oracle was started, others start as equals.
+        configs.restore(name, parameters[name])
+        refusal = configs.connection.execute("CONFIG", "SET", name, parameters[name])
+        is_fixed = "immutable" in str(refusal) or "protected" in str(refusal)
+        for value in CONFIG_VALUES[:3] if is_fixed else CONFIG_VALUES:
+            configs.ask("SET", name, value)
+            if not is_fixed:
+                configs.ask("GET", name)
+        configs.restore(name, parameters[name])
+    assert not configs.wrong, "\n".join(configs.wrong)
+    counts["questions to CONFIG, all agree"] += configs.asked
+
+
+def test_config_set_of_several_agrees(
+    configs: BothConfigs, counts: Counter[str]
+) -> None:
+    names = [b"hz", b"timeout", b"maxmemory-policy", b"hash-max-listpack-entries"]
+    before = {
+        name: configs.connection.execute("CONFIG", "GET", name)[name] for name in names
+    }
+    for name in names:
+        configs.restore(name, before[name])
+    for line in """
+        SET
+        SET hz
+        SET hz 10 hz 11
+        SET HZ 12 hz 13
+        SET hz 10 nope
+        SET hz 11 nope 1
+        SET nope 1 databases 2
+        SET databases 2 nope 1
+        SET timeout 1 timeout 1 nope 1
+        SET timeout 5 databases 3
+        SET hz 12 timeout x
+        SET maxmemory-policy foo hz x
+        SET hz 99999 maxmemory-policy foo
+        SET hash-max-ziplist-entries 1 hash-max-listpack-entries 2
+        SET timeout 7 hz 0
+        SET slaveof x
+        SET dir /tmp hz 3
+        GET
+        GET nope
+        GET HZ hz h?
+        GET hash-max-*-entries
+        GET timeout maxmemory-policy hz
+        RESETSTAT x
+        REWRITE
+        REWRITE x
+        NOPE
+        """.splitlines():
+        if line.strip():
+            configs.ask(*line.split())
+            configs.ask("GET", *names)
+    for name in names:
+        configs.restore(name, before[name])
+    assert not configs.wrong, "\n".join(configs.wrong)
+    counts["questions to CONFIG, all agree"] += configs.asked

@@ -159,9 +159,10 @@ class Config:
         told: list[tuple[Watcher, str]] = []
         name = ""
         try:
-            for name, text in pairs:
+            for name, given in pairs:
                 parameter = self.parameters[name.lower()]
                 old = self.values[parameter.name]
+                text = given if parameter.binary else _before_zero(given)
                 self.values[parameter.name] = parameter.parse(text, old)
             for name, _ in pairs:
                 canonical = self.parameters[name.lower()].name
@@ -191,9 +192,13 @@ def _as_text(value: object) -> str:
     return str(value)
 
 
+def _before_zero(text: str) -> str:
+    return text.partition("\0")[0]
+
+
 def _unknown(name: str) -> ResponseError:
     return ResponseError(
-        f"ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+        f"ERR Unknown option or number of arguments for CONFIG SET - '{_before_zero(name)}'"
     )
 
 

@@ -42,7 +42,8 @@ class Parameter:
 
     ``parse(text, old value)`` raises ResponseError with the reason only; the frame around it
     is CONFIG SET's. A hidden parameter is found by its exact name only, a protected one is
-    changed only with ``enable-protected-configs``.
+    changed only with ``enable-protected-configs``. Values end at a zero byte, as C's texts do,
+    unless they are ``binary``.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Parameter:
     immutable: bool = False
     hidden: bool = False
     protected: bool = False
+    binary: bool = False
 
 
 # -- kinds of values
@@ -90,7 +92,7 @@ def integer(
     def parse(text: str, _: Any) -> int:
         return _within(_parse_integer(text), low, high)
 
-    return Parameter(name, default, parse, str, alias, **traits)
+    return Parameter(name, default, parse, str, alias, binary=True, **traits)
 
 
 def memory(
@@ -202,6 +204,10 @@ def _parse_client_memory(text: str, _: Any) -> int:
     else:
         value = parse_memory(text)
         if value is not None:
+            # What is too large is negative to Redis, and so a percentage.
+            value -= value >> 63 << 64
+            if value < -100:
+                raise ResponseError("percentage argument must be less or equal to 100")
             return value
     raise ResponseError("argument must be a memory or percent value")
 
@@ -210,15 +216,19 @@ def _show_client_memory(value: int) -> str:
     return f"{-value}%" if value < 0 else str(value)
 
 
+# What C's strtol takes as a whole; nothing is a zero to it.
+_SMALL_NUMBER = re.compile(r"([+-]?[0-9]+)?")
+
+
 def _parse_save(text: str, _: Any) -> tuple[tuple[int, int], ...]:
     """Read save points: pairs of seconds and changes; the empty text is none."""
     if not text:
         return ()
     numbers = []
     for word in text.split(" "):
-        if re.fullmatch(r"[+-]?[0-9]+", word) is None:
+        if _SMALL_NUMBER.fullmatch(word) is None:
             raise ResponseError("Invalid save parameters")
-        numbers.append(int(word))
+        numbers.append(int(word or "0"))
     points = tuple(zip(numbers[::2], numbers[1::2], strict=False))
     if len(numbers) % 2 or any(s < 1 or changes < 0 for s, changes in points):
         raise ResponseError("Invalid save parameters")
@@ -234,7 +244,7 @@ _BUFFER_CLASSES = ("normal", "slave", "pubsub")
 
 def _parse_buffer_limits(text: str, old: dict[str, Any]) -> dict[str, Any]:
     """Read groups of class, hard limit, soft limit, seconds; other classes stay."""
-    words = text.split(" ")
+    words = text.split(" ") if text else []
     if len(words) % 4:
         raise ResponseError("Wrong number of arguments in buffer limit configuration.")
     limits = dict(old)
@@ -245,12 +255,13 @@ def _parse_buffer_limits(text: str, old: dict[str, Any]) -> dict[str, Any]:
                 "Invalid client class specified in buffer limit configuration."
             )
         hard, soft = parse_memory(words[i + 1]), parse_memory(words[i + 2])
-        if hard is None or soft is None or not words[i + 3].isdigit():
+        seconds = words[i + 3] or "0"
+        if hard is None or soft is None or not seconds.isdigit():
             raise ResponseError(
                 "Error in hard, soft or soft_seconds setting in "
                 "buffer limit configuration."
             )
-        limits[kind] = (hard, soft, int(words[i + 3]))
+        limits[kind] = (hard, soft, int(seconds))
     return limits
 
 
@@ -263,12 +274,12 @@ def _parse_oom_scores(text: str, _: Any) -> tuple[int, ...]:
     if len(words) != 3:
         raise ResponseError("wrong number of arguments")
     if any(
-        re.fullmatch(r"[+-]?[0-9]+", w) is None or abs(int(w)) > 2000 for w in words
+        _SMALL_NUMBER.fullmatch(w) is None or abs(int(w or "0")) > 2000 for w in words
     ):
         raise ResponseError(
             "Invalid oom-score-adj-values, elements must be between -2000 and 2000."
         )
-    return tuple(map(int, words))
+    return tuple(int(word or "0") for word in words)
 
 
 def _show_numbers(value: tuple[int, ...]) -> str:
@@ -453,7 +464,7 @@ PARAMETERS: Final = (
     Parameter("oom-score-adj-values", (0, 200, 800), _parse_oom_scores, _show_numbers),
     boolean("disable-thp", True, immutable=True),
     string("ignore-warnings"),
-    Parameter("hz", 10, _parse_hz),
+    Parameter("hz", 10, _parse_hz, binary=True),
     boolean("dynamic-hz", True),
     integer("shutdown-timeout", 10, 0, INT_MAX),
     Parameter("shutdown-on-sigint", frozenset(), _parse_shutdown, _show_shutdown),
@@ -474,7 +485,7 @@ PARAMETERS: Final = (
     Parameter("maxmemory-clients", 0, _parse_client_memory, _show_client_memory),
     integer("tracking-table-max-keys", 1_000_000, 0, INT64_MAX),
     # -- access
-    Parameter("requirepass", "", _parse_password),
+    Parameter("requirepass", "", _parse_password, binary=True),
     string("aclfile", immutable=True),
     choice("acl-pubsub-default", "resetchannels", ("allchannels", "resetchannels")),
     integer("acllog-max-len", 128, 0, INT64_MAX),
@@ -558,7 +569,7 @@ PARAMETERS: Final = (
     # -- replication
     string("replicaof", alias="slaveof", immutable=True),
     string("masteruser"),
-    string("masterauth"),
+    string("masterauth", binary=True),
     boolean("replica-serve-stale-data", True, "slave-serve-stale-data"),
     boolean("replica-read-only", True, "slave-read-only"),
     boolean("replica-lazy-flush", False, "slave-lazy-flush"),
