@@ -22,6 +22,7 @@ __all__ = [
     "Denial",
     "Selector",
     "User",
+    "add_commands",
     "category_commands",
     "hash_password",
     "merge_selectors",
@@ -104,6 +105,19 @@ def _subcommands(container: str) -> frozenset[str]:
     return frozenset(n for n in _all_commands() if n.startswith(container + "|"))
 
 
+# Commands that layers above added, the same names in every engine of the process.
+_added_commands: set[str] = set()
+
+
+def add_commands(names: Iterable[str]) -> None:
+    """Take note of commands that rules may name although the table does not know them."""
+    _added_commands.update(names)
+
+
+def _is_known(name: str) -> bool:
+    return name in _all_commands() or name in _added_commands
+
+
 class Selector:
     """One set of permissions.
 
@@ -113,6 +127,8 @@ class Selector:
         Allowed commands by full name, container names included.
     future : bool
         Whether commands that do not exist yet are allowed (``+@all``).
+    refused : set of str
+        Commands of other layers that are not allowed in spite of that.
     first_args : dict
         Plain command to first arguments with which alone it is allowed.
     rules : list of str
@@ -122,6 +138,7 @@ class Selector:
     def __init__(self) -> None:
         self.commands: set[str] = set()
         self.future = False
+        self.refused: set[str] = set()
         self.first_args: dict[str, list[str]] = {}
         self.rules: list[str] = []
         self.all_keys = False
@@ -133,7 +150,7 @@ class Selector:
         """Return a selector that shares nothing changeable with this one."""
         twin = Selector()
         twin.commands = set(self.commands)
-        twin.future = self.future
+        twin.future, twin.refused = self.future, set(self.refused)
         twin.first_args = {k: list(v) for k, v in self.first_args.items()}
         twin.rules = list(self.rules)
         twin.all_keys, twin.all_channels = self.all_keys, self.all_channels
@@ -182,6 +199,7 @@ class Selector:
     def _all(self, allowed: bool) -> None:
         self.commands = set(_all_commands()) if allowed else set()
         self.future = allowed
+        self.refused.clear()
         self.first_args.clear()
         self.rules.clear()
 
@@ -244,13 +262,14 @@ class Selector:
 
     def _allow(self, name: str) -> None:
         command, bar, first = name.partition("|")
-        if name in _all_commands():
+        if _is_known(name):
             self.commands.add(name)
+            self.refused.discard(name)
             self.commands |= _subcommands(name)
             self.first_args.pop(name, None)
             self._note("+" + name)
             return
-        if not bar or command not in _all_commands():
+        if not bar or not _is_known(command):
             raise AclError("Unknown command or category name in ACL")
         if "|" in first:
             raise AclError("Allowing first-arg of a subcommand is not supported")
@@ -263,9 +282,11 @@ class Selector:
             self._note("+" + name)
 
     def _forbid(self, name: str) -> None:
-        if name not in _all_commands():
+        if not _is_known(name):
             raise AclError("Unknown command or category name in ACL")
         self.commands.discard(name)
+        if name in _added_commands:
+            self.refused.add(name)
         self.commands -= _subcommands(name)
         self.first_args.pop(name, None)
         self._note("-" + name)
@@ -321,7 +342,9 @@ class Selector:
                     raise Denial("channel", channel)
 
     def _allows_command(self, name: str, args: list[bytes]) -> bool:
-        if name in self.commands or (self.future and name not in _all_commands()):
+        if name in self.commands:
+            return True
+        if self.future and name not in _all_commands() and name not in self.refused:
             return True
         firsts = self.first_args.get(name)
         if not firsts or len(args) < 2:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from trignb.engine.acl import add_commands
 from trignb.engine.args import wrong_arity
 from trignb.engine.commands import (
     acl,
@@ -40,6 +41,7 @@ from trignb.engine.commands import (
 )
 from trignb.engine.spec import (
     CONTAINER_ARITY,
+    MODULE,
     Command,
     CommandFamily,
     Facts,
@@ -92,6 +94,9 @@ class CommandTable(dict[bytes, Command]):
 
     def add(self, family: CommandFamily) -> None:
         """Take in a family's commands, containers before their subcommands."""
+        add_commands(
+            facts.name for facts, _ in family.handlers.values() if facts.flags & MODULE
+        )
         for name, (facts, handler) in sorted(family.handlers.items()):
             if facts.kind == "subcommand":
                 self._add_subcommand(name, facts, handler)
