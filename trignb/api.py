@@ -127,7 +127,7 @@ class Engine:
         progress: Callable[[int, int], object] | None = None,
         **kwargs: Any,
     ) -> Engine:
-        """Return an engine with the keys, Lua functions and libraries of an RDB file.
+        """Return an engine with the keys and Lua functions of an RDB file.
 
         Parameters
         ----------
@@ -183,9 +183,8 @@ class Engine:
     ) -> int:
         """Replace keys and Lua functions by those of an RDB file; returns how many keys.
 
-        Nobody hears of it: no events, no triggers. JavaScript libraries are replaced by those
-        of the file; they stay when it has none, as files of other servers have. Arguments and
-        errors are those of `from_rdb`; after an error nothing has changed.
+        Nobody hears of it: no events, no triggers. JavaScript libraries stay. Arguments
+        and errors are those of `from_rdb`; after an error nothing has changed.
         """
         with open(path, "rb") as file:
             data = file.read()
@@ -380,9 +379,9 @@ class Engine:
         self.core.restore(snapshot.contents)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write keys with their deadlines, Lua functions and libraries to an RDB file.
+        """Write all keys, with their deadlines, and the Lua functions to an RDB file.
 
-        redis-server 7.0 and later start on it and leave the JavaScript libraries out.
+        redis-server 7.0 and later start on it. JavaScript libraries are not part of it.
         Commands of other threads wait meanwhile; BGSAVE lets them go on.
 
         Raises
