@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oracle.pair import Pair, same
+from oracle.server import RedisServer
 from oracle.test_differential import run_step
 from trignb.errors import ResponseError
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from oracle.runners import OracleRunner
-    from oracle.server import RedisServer
     from trignb import Engine
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120)]
@@ -333,8 +333,13 @@ class BothConfigs:
 
 
 @pytest.fixture
-def configs(oracle: RedisServer, engine: Engine) -> BothConfigs:
-    return BothConfigs(oracle, engine)
+def configs(oracle: RedisServer, engine: Engine) -> Iterator[BothConfigs]:
+    # A server of its own: some of the values would make it useless for other tests.
+    own = RedisServer()
+    try:
+        yield BothConfigs(own, engine)
+    finally:
+        own.close()
 
 
 def test_config_set_agrees_on_every_value(
