@@ -108,6 +108,11 @@ class Engine:
         )
         self.scripts = Scripts(core)
         self.lua_libraries = Libraries(core, self.scripts)
+        core.info_counts |= {
+            "number_of_cached_scripts": lambda: len(self.scripts.cache),
+            "number_of_functions": lambda: len(self.lua_libraries.functions),
+            "number_of_libraries": lambda: len(self.lua_libraries.loaded),
+        }
         core.add_family(script_family(self.scripts))
         core.add_family(function_family(self.lua_libraries))
         self.saver = Saver(core, self.lua_libraries)

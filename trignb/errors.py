@@ -32,14 +32,20 @@ class ResponseError(TrignbError):
     """An error reply.
 
     ``str(error)`` is the line Redis sends, without the leading ``-``.
+
+    Attributes
+    ----------
+    counted : bool
+        Whether INFO knows of it already: it came to a client by way of a script.
     """
 
-    __slots__ = ()
+    counted = False
 
     @property
     def code(self) -> str:
-        """First word of the line, for instance ``WRONGTYPE``."""
-        return str(self).partition(" ")[0]
+        """First word of the line, for instance ``WRONGTYPE``; ``ERR`` where there is one word."""
+        word, space, _ = str(self).partition(" ")
+        return word if space else "ERR"
 
 
 class JavaScriptError(ResponseError):

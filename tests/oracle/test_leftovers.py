@@ -404,3 +404,102 @@ def test_config_set_of_several_agrees(
         configs.restore(name, before[name])
     assert not configs.wrong, "\n".join(configs.wrong)
     counts["questions to CONFIG, all agree"] += configs.asked
+
+
+# -- INFO COMMANDSTATS and ERRORSTATS
+
+STATS_SESSIONS = """
+    GET a ; GET ; GET a b ; NOPE ; SET a 1 ; INCR s ; LPUSH a 1 ; CONFIG NOPE ; CONFIG
+    MULTI ; SET a 1 ; GET ; EXEC
+    MULTI ; SET a x ; LPUSH a 1 ; GET a ; EXEC
+    MULTI ; MULTI ; WATCH a ; DISCARD ; DISCARD ; EXEC
+    MULTI ; SET a 1 ; NOPE ; EXEC
+    HELLO 9 ; SELECT 99 ; CLIENT NOPE ; OBJECT FREQ ; XADD ; BLPOP x 0.01 ; BLPOP x -1
+    AUTH x ; AUTH a b ; ACL SETUSER u on nopass +get +auth ~a ; AUTH u x ; GET a ; GET b ; SET a 1
+    CONFIG SET maxmemory 1 ; SET a 1 ; GET a ; MULTI ; SET a 1 ; EXEC ; CONFIG SET maxmemory 0
+    GET a ; Get a ; COMMAND COUNT ; SCRIPT EXISTS x ; CLIENT ID ; LATENCY RESET ; DEBUG ERROR x
+    SORT a BY ; HSET a ; INCRBY a x ; SETEX a 0 1 ; EXPIRE a x ; SINTERCARD 0 a ; COPY a a
+"""
+STATS_SCRIPTS = [
+    "return redis.call('lpush', 'a', 1)",
+    "return redis.pcall('lpush', 'a', 1)",
+    "redis.pcall('lpush', 'a', 1) return 1",
+    "return redis.call('nope')",
+    "redis.pcall('nope')",
+    "return redis.call('get')",
+    "redis.pcall('get')",
+    "return redis.call('debug', 'x')",
+    "redis.pcall('multi')",
+    "return redis.error_reply('MYERR foo')",
+    "return {err = 'X y'}",
+    "return {err = 'nospace'}",
+    "return )",
+    "error('boo')",
+    "error({err = 'My Err'})",
+    "local e = redis.pcall('lpush', 'a', 1) error(e)",
+    "local e = redis.pcall('lpush', 'a', 1) return {err = e.err}",
+    "pcall(redis.call, 'lpush', 'a', 1)",
+    "return redis.call('config', 'nope')",
+]
+
+
+def stats_of(text: bytes) -> dict[str, str]:
+    """Return the counts INFO tells, without times."""
+    found = {}
+    for line in text.decode().splitlines():
+        name, _, value = line.partition(":")
+        if name.startswith("cmdstat_"):
+            counts = (part for part in value.split(",") if "calls=" in part)
+            found[name] = ",".join(counts)
+        elif name.startswith("errorstat_") or name in (
+            "total_commands_processed",
+            "total_error_replies",
+        ):
+            found[name] = value
+    return found
+
+
+def stats_after(observer: Any, client: Any, lines: list[list[str]]) -> dict[str, str]:
+    """Return what is counted of some commands of a client."""
+    for words in (["FLUSHALL"], ["ACL", "DELUSER", "u"], ["SET", "a", "1"]):
+        observer(*words)
+    observer("CONFIG", "RESETSTAT")
+    for words in lines:
+        client(*words)
+    return stats_of(observer("INFO", "stats", "commandstats", "errorstats"))
+
+
+def test_every_call_is_counted_the_same(
+    oracle: RedisServer, engine: Engine, counts: Counter[str]
+) -> None:
+    sessions = [
+        [step.split() for step in line.split(" ; ")]
+        for line in STATS_SESSIONS.splitlines()
+        if line.strip()
+    ]
+    scripts = [[["EVAL", script, "0"]] for script in STATS_SCRIPTS]
+    framed = [[["MULTI"], *lines, ["EXEC"]] for lines in scripts]
+    engine.core.config.values["enable-debug-command"] = "yes"
+
+    def here() -> Any:
+        session = engine.session(2)
+
+        def run(*args: str) -> Any:
+            try:
+                return session.execute(*args)
+            except ResponseError as error:
+                return error
+
+        return run
+
+    for lines in [*sessions, *scripts, *framed]:
+        theirs = stats_after(oracle.connect().execute, oracle.connect().execute, lines)
+        ours = stats_after(here(), here(), lines)
+        if lines[-1][:2] == ["DEBUG", "ERROR"]:
+            # Sent by a handler that did not fail.
+            ours["cmdstat_debug"] = ours["cmdstat_debug"].replace(
+                "failed_calls=1", "failed_calls=0"
+            )
+        assert ours == theirs, lines
+        counts["sessions whose calls and errors are counted alike"] += 1
+    oracle.connect().execute("ACL", "DELUSER", "u")

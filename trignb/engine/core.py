@@ -30,6 +30,7 @@ from trignb.engine.database import Database
 from trignb.engine.dispatch import make_run
 from trignb.engine.eviction import Eviction
 from trignb.engine.expiry import ExpiryCycle
+from trignb.engine.latency import LatencyMonitor
 from trignb.engine.limits import Limits
 from trignb.engine.logs import CLIENT_FRAME, CommandLog, Frame, NotificationLog
 from trignb.engine.memory import Memory
@@ -41,6 +42,7 @@ from trignb.engine.saves import SaveState
 from trignb.engine.scan import Cursors
 from trignb.engine.slowlog import SlowLog
 from trignb.engine.table import CommandTable
+from trignb.engine.timing import Timing
 from trignb.engine.tracking import TrackingTable
 from trignb.errors import EngineClosed, ResponseError
 from trignb.reply import NO_REPLY
@@ -162,6 +164,8 @@ class Core:
 
         # What layers above present as modules, as MODULE LIST shows them.
         self.modules: list[dict[bytes, Any]] = []
+        # What they know for INFO MEMORY: how many scripts and functions there are.
+        self.info_counts: dict[str, Callable[[], int]] = {}
         # Their sections of INFO.
         self.info_sections: list[ModuleSection] = []
 
@@ -188,7 +192,9 @@ class Core:
         self.clock.travel = self.cycle.travel
         self.notifications = NotificationLog(self, _LOG_SIZE)
         self.commands = CommandLog(_LOG_SIZE)
+        self.timing = Timing(self)
         self.slowlog = SlowLog(self)
+        self.latency = LatencyMonitor(self)
         self.run = make_run(self)
         self.config.attach(self)
 
@@ -235,7 +241,7 @@ class Core:
         if command is None:
             given = _printable(args[1], 128)
             raise session.refuse(
-                container,
+                None,
                 f"ERR unknown subcommand '{given}'. Try {container.name.upper()} HELP.",
             )
         return command
@@ -249,8 +255,8 @@ class Core:
         try:
             if self.monitors.sessions:
                 self.monitors.starts(session, command, args)
-            if self.slowlog.enabled:
-                return self.slowlog.measure(session, command, args)
+            if self.timing.enabled:
+                return self.timing.measure(session, command, args)
             return command.handler(session, args)
         except ResponseError as error:
             self.note_failure(command, error)
@@ -268,7 +274,13 @@ class Core:
     def note_failure(self, command: Command, error: ResponseError) -> None:
         """Count an error reply for INFO."""
         command.failed += 1
-        self.errors[error.code] += 1
+        self.count_error(error)
+
+    def count_error(self, error: ResponseError) -> None:
+        """Count an error reply for INFO ERRORSTATS, once on its way through a script."""
+        if not error.counted:
+            error.counted = True
+            self.errors[error.code] += 1
 
     def run_unusual(self, session: Session, command: Command, args: list[bytes]) -> Any:
         """Run a command of a session whose `intercept` is set, or inside a running unit."""
@@ -311,8 +323,8 @@ class Core:
             if self.monitors.sessions:
                 self.monitors.starts(session, command, args)
             try:
-                if self.slowlog.enabled:
-                    reply = self.slowlog.measure(session, command, args)
+                if self.timing.enabled:
+                    reply = self.timing.measure(session, command, args)
                 else:
                     reply = command.handler(session, args)
             except ResponseError as error:
@@ -539,11 +551,9 @@ class Core:
 
     @property
     def observed(self) -> bool:
-        """Whether somebody looks at every command: the two logs, MONITOR."""
+        """Whether somebody looks at every command: the command log, the clock, MONITOR."""
         return (
-            self.commands.enabled
-            or self.slowlog.enabled
-            or bool(self.monitors.sessions)
+            self.commands.enabled or self.timing.enabled or bool(self.monitors.sessions)
         )
 
     def rearm_sessions(self) -> None:

@@ -170,7 +170,7 @@ class Eviction:
             self._note_result(is_over=False)
             return True
         done = self.core.config.values["maxmemory-policy"] != "noeviction" and (
-            self._evict(excess)
+            self._evict_timed(excess)
         )
         self._note_result(is_over=not done or self._is_behind)
         return done
@@ -180,6 +180,12 @@ class Eviction:
         if core.is_loading or core.pause.is_on or core.busy is not None:
             return False
         return not (core.is_replica and core.config.values["replica-ignore-maxmemory"])
+
+    def _evict_timed(self, excess: int) -> bool:
+        started = time.perf_counter_ns()
+        done = self._evict(excess)
+        self.core.latency.note(b"eviction-cycle", time.perf_counter_ns() - started)
+        return done
 
     def _evict(self, excess: int) -> bool:
         """Evict keys of so many bytes in all; False when there are no more of them.

@@ -76,15 +76,24 @@ class ExpiryCycle:
             # Looked at again: now nobody can freeze the clock or pause expiry meanwhile.
             if self._is_asleep():
                 return False
-            now_ms = core.clock.read() // 1_000_000
-            for _ in range(_BATCH):
-                due = self._next(now_ms)
-                if due is None:
-                    return False
-                self._expire(due.db, due.key)
-            return True
+            started = time.perf_counter_ns()
+            try:
+                return self._expire_some()
+            finally:
+                if core.latency.threshold_ms:
+                    elapsed = time.perf_counter_ns() - started
+                    core.latency.note(b"expire-cycle", elapsed)
         finally:
             core.lock.release()
+
+    def _expire_some(self) -> bool:
+        now_ms = self.core.clock.read() // 1_000_000
+        for _ in range(_BATCH):
+            due = self._next(now_ms)
+            if due is None:
+                return False
+            self._expire(due.db, due.key)
+        return True
 
     def _is_asleep(self) -> bool:
         return self.core.clock.frozen or not self._may_run()

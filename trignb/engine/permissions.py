@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
@@ -67,6 +67,8 @@ class Permissions:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.users: dict[str, User] = {"default": open_user("default")}
+        # Refusals by reason, for INFO.
+        self.denied: Counter[str] = Counter()
         self.log: deque[LogEntry] = deque()
         self._numbers = count()
         # A deleted user's libraries and background work go on asking.
@@ -196,6 +198,7 @@ class Permissions:
     def note(self, session: Session, reason: str, subject: bytes, user: str) -> None:
         """Note a refusal, or count it where the last minute had the same one."""
         core = self.core
+        self.denied[reason] += 1
         now = core.clock.read()
         context = _context(core, session)
         for entry in self.log:

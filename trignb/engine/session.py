@@ -268,8 +268,9 @@ class Session:
         if self.core.permission is not None:
             try:
                 self.core.permission(self, command, args)
-            except ResponseError:
+            except ResponseError as error:
                 command.rejected += 1
+                self.core.count_error(error)
                 self.fail_transaction()
                 raise
         for gate in self.core.gates:
@@ -306,7 +307,7 @@ class Session:
                 text = f"EXECABORT Transaction discarded because of: {reason}"
         self.fail_transaction()
         error = ResponseError(text)
-        self.core.errors[error.code] += 1
+        self.core.count_error(error)
         return error
 
     # -- transactions

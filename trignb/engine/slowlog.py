@@ -1,15 +1,14 @@
-"""SLOWLOG: the commands that took longest, and the times of all commands.
+"""SLOWLOG: the commands that took longest.
 
-Measuring costs a third of a GET, so it starts when somebody shows an interest: with the first SLOWLOG
-command, or when ``slowlog-log-slower-than`` is set. From then on INFO COMMANDSTATS has times, too.
+Measuring is not free (`trignb.engine.timing`), so it starts when somebody shows an interest: with the first
+SLOWLOG command, or when ``slowlog-log-slower-than`` is set.
 """
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trignb.engine.logs import mask_secrets
 from trignb.engine.spec import SKIP_SLOWLOG
@@ -38,12 +37,11 @@ class SlowRecord(NamedTuple):
 
 
 class SlowLog:
-    """The last slow commands, newest first, in ``records``; filled while ``enabled``."""
+    """The last slow commands, newest first, in ``records``."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
         self.records: deque[SlowRecord] = deque()
-        self.enabled = False
         self._threshold_usec = -1
         self._numbers = count(0)
         self._has_interest = False
@@ -53,10 +51,7 @@ class SlowLog:
 
     def begin(self) -> None:
         """Measure commands from now on, unless the threshold forbids it."""
-        enabled = self._threshold_usec >= 0
-        if enabled != self.enabled:
-            self.enabled = enabled
-            self.core.rearm_sessions()
+        self.core.timing.want("slow log", on=self._threshold_usec >= 0)
 
     def _set_threshold(self, usec: int) -> None:
         self._threshold_usec = usec
@@ -66,16 +61,12 @@ class SlowLog:
     def _limit(self, size: int) -> None:
         self.records = deque(list(self.records)[:size], maxlen=min(size, 1 << 31))
 
-    def measure(self, session: Session, command: Command, args: list[bytes]) -> Any:
-        """Run a command's handler and note how long it took."""
-        started = time.perf_counter_ns()
-        try:
-            return command.handler(session, args)
-        finally:
-            usec = (time.perf_counter_ns() - started) // 1000
-            command.usec += usec
-            if usec >= self._threshold_usec and not command.flags & SKIP_SLOWLOG:
-                self._note(session, args, usec)
+    def measured(
+        self, session: Session, command: Command, args: list[bytes], usec: int
+    ) -> None:
+        """Take note of a command that ran, if it was slow."""
+        if 0 <= self._threshold_usec <= usec and not command.flags & SKIP_SLOWLOG:
+            self._note(session, args, usec)
 
     def _note(self, session: Session, args: list[bytes], usec: int) -> None:
         self.records.appendleft(

@@ -107,6 +107,7 @@ class Command:
     __slots__ = (
         "arity",
         "calls",
+        "durations",
         "facts",
         "failed",
         "flags",
@@ -128,6 +129,8 @@ class Command:
         self.failed = 0
         self.rejected = 0
         self.usec = 0
+        # See `trignb.engine.durations`; filled while commands are measured.
+        self.durations: dict[int, int] = {}
 
     def __repr__(self) -> str:
         return f"<Command {self.name}>"

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from trignb.engine.durations import percentiles
+from trignb.engine.parameters import show_percentile
 from trignb.engine.sizes import STARTUP_BYTES, resident_bytes
 
 if TYPE_CHECKING:
@@ -177,6 +179,7 @@ def _memory(core: Core) -> Fields:
         "number_of_cached_scripts": 0,
         "number_of_functions": 0,
         "number_of_libraries": 0,
+        **{name: count() for name, count in core.info_counts.items()},
         "used_memory_vm_functions": 0,
         "used_memory_vm_total": 0,
         "used_memory_vm_total_human": "0B",
@@ -268,7 +271,7 @@ def _stats(core: Core) -> Fields:
         "instantaneous_output_kbps": "0.00",
         "instantaneous_input_repl_kbps": "0.00",
         "instantaneous_output_repl_kbps": "0.00",
-        "rejected_connections": 0,
+        "rejected_connections": sum(server.rejected for server in core.servers),
         "sync_full": 0,
         "sync_partial_ok": 0,
         "sync_partial_err": 0,
@@ -312,10 +315,10 @@ def _stats(core: Core) -> Fields:
         "eventloop_duration_cmd_sum": 0,
         "instantaneous_eventloop_cycles_per_sec": 0,
         "instantaneous_eventloop_duration_usec": 0,
-        "acl_access_denied_auth": 0,
-        "acl_access_denied_cmd": 0,
-        "acl_access_denied_key": 0,
-        "acl_access_denied_channel": 0,
+        "acl_access_denied_auth": core.permissions.denied["auth"],
+        "acl_access_denied_cmd": core.permissions.denied["command"],
+        "acl_access_denied_key": core.permissions.denied["key"],
+        "acl_access_denied_channel": core.permissions.denied["channel"],
     }
 
 
@@ -375,8 +378,22 @@ def _errorstats(core: Core) -> Fields:
     }
 
 
-def _latencystats(_core: Core) -> Fields:
-    return {}
+def _latencystats(core: Core) -> Fields:
+    """Return percentiles of the commands that were measured."""
+    values = core.config.values
+    if not values["latency-tracking"]:
+        return {}
+    wanted = values["latency-tracking-info-percentiles"]
+    return {
+        f"latency_percentiles_usec_{c.name}": ",".join(
+            f"p{show_percentile(percentage)}={usec:.3f}"
+            for percentage, usec in zip(
+                wanted, percentiles(c.durations, wanted), strict=True
+            )
+        )
+        for c in _all_commands(core)
+        if c.durations
+    }
 
 
 def _cluster(core: Core) -> Fields:
@@ -425,7 +442,11 @@ def reset_stats(core: Core) -> None:
     """Set the counters to zero (CONFIG RESETSTAT)."""
     for c in _all_commands(core):
         c.calls = c.failed = c.rejected = c.usec = 0
+        c.durations.clear()
     core.hits = core.misses = core.expired_keys = core.evicted_keys = 0
     core.connections_received = 0
     core.errors.clear()
+    # The command at work, which Redis counts when it ends.
+    core.table.by_name["config resetstat"].calls = 1
+    core.permissions.denied.clear()
     core.saves.saves = 0

@@ -23,6 +23,7 @@ from trignb.engine.commands import (
     introspection,
     keys,
     keyspace,
+    latency,
     lists,
     migration,
     pubsub,
@@ -76,6 +77,7 @@ FAMILIES = (
     connection.family,
     clients.family,
     server.family,
+    latency.family,
     acl.family,
     debugging.family,
     introspection.family,
@@ -106,6 +108,14 @@ class CommandTable(dict[bytes, Command]):
     def find(self, name: bytes) -> Command | None:
         """Return the command of this name in any spelling."""
         return self.get(name) or self.get(name.upper())
+
+    def named(self, name: bytes) -> Command | None:
+        """Return the command of a name as people write it, ``config|get`` included."""
+        container, bar, word = name.partition(b"|")
+        found = self.find(container)
+        if found is None or not bar:
+            return found
+        return (found.subcommands or {}).get(word.upper())
 
     def _add_command(self, name: str, command: Command) -> None:
         self.by_name[name] = command

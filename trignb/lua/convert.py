@@ -19,7 +19,7 @@ from trignb.reply import (
     to_resp2,
 )
 
-__all__ = ["LuaTable", "from_lua", "number_argument", "to_lua"]
+__all__ = ["LuaTable", "from_lua", "number_argument", "reply_error", "to_lua"]
 
 LuaTable = Any
 MakeTable = Callable[[Any], LuaTable]
@@ -29,6 +29,8 @@ _LONG_MAX: Final = (1 << 63) - 1
 # Above it Lua's %.17g gives a number an exponent.
 _PLAIN_DIGITS: Final = 10**17
 _DEEPEST: Final = 1000
+# The field of an error's table that says that INFO knows of it, as Redis calls it.
+COUNTED: Final = b"ignore_error_stats_update"
 
 
 def to_lua(reply: Reply, table: MakeTable, resp: int) -> Any:
@@ -81,7 +83,15 @@ def _resp3_to_lua(reply: Reply, table: MakeTable) -> Any:
 
 def error_table(error: ResponseError, table: MakeTable) -> LuaTable:
     """Return an error as ``redis.pcall`` gives it."""
-    return table({b"err": str(error).encode("utf-8", "surrogateescape")})
+    text = str(error).encode("utf-8", "surrogateescape")
+    return table({b"err": text, **({COUNTED: True} if error.counted else {})})
+
+
+def reply_error(value: LuaTable, text: str) -> ResponseError:
+    """Return the error reply that an error's table stands for."""
+    error = ResponseError(text)
+    error.counted = value[COUNTED] is True
+    return error
 
 
 def from_lua(value: Any, is_table: Callable[[Any], bool], resp: int) -> Reply:
@@ -112,7 +122,7 @@ def _table_to_reply(
 ) -> Reply:
     error = value[b"err"]
     if isinstance(error, bytes):
-        return ResponseError(one_line(error))
+        return reply_error(value, one_line(error))
     status = value[b"ok"]
     if isinstance(status, bytes):
         return Status(one_line(status))

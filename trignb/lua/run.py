@@ -13,12 +13,23 @@ __all__ = ["Killed", "Run", "ScriptError"]
 
 
 class ScriptError(Exception):
-    """An error a host function raises into Lua, with the line that called it."""
+    """An error a host function raises into Lua, with the line that called it.
 
-    def __init__(self, text: str, source: bytes | None, line: int | None) -> None:
+    ``counted`` is true for an error reply, of which INFO knows already.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        source: bytes | None,
+        line: int | None,
+        *,
+        counted: bool = False,
+    ) -> None:
         super().__init__(text)
         self.source = source
         self.line = line
+        self.counted = counted
 
 
 class Killed(Exception):

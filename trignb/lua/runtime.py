@@ -22,7 +22,14 @@ from trignb.engine.eviction import OUT_OF_MEMORY
 from trignb.errors import ResponseError
 from trignb.lua import bits, cjson, cmsgpack, structs
 from trignb.lua.constants import REDIS_CONSTANTS
-from trignb.lua.convert import error_table, from_lua, number_argument, one_line, to_lua
+from trignb.lua.convert import (
+    error_table,
+    from_lua,
+    number_argument,
+    one_line,
+    reply_error,
+    to_lua,
+)
 from trignb.lua.run import Killed, Run, ScriptError
 
 if TYPE_CHECKING:
@@ -134,13 +141,15 @@ class ScriptRuntime:
         try:
             return self._reply(args)
         except ResponseError as error:
-            raise self.script_error(str(error)) from None
+            self.core.count_error(error)
+            raise self.script_error(str(error), counted=True) from None
 
     def _pcall(self, *args: Any) -> Any:
         """Run a command; an error reply is a table."""
         try:
             return self._reply(args)
         except ResponseError as error:
+            self.core.count_error(error)
             return error_table(error, self.table)
 
     def _reply(self, args: tuple[Any, ...]) -> Any:
@@ -150,11 +159,11 @@ class ScriptRuntime:
         reply = self._execute(run, self._arguments(args))
         return to_lua(reply, self.table, run.resp)
 
-    def script_error(self, text: str) -> ScriptError:
+    def script_error(self, text: str, *, counted: bool = False) -> ScriptError:
         """Return an error to raise into Lua, with the line at work."""
         place = self.api[b"position"]()
         source, line = place if isinstance(place, tuple) else (None, None)
-        return ScriptError(text, source, line)
+        return ScriptError(text, source, line, counted=counted)
 
     def _arguments(self, args: tuple[Any, ...]) -> list[bytes]:
         if not args:
@@ -176,7 +185,11 @@ class ScriptRuntime:
     def _execute(self, run: Run, argv: list[bytes]) -> Any:
         core, session = self.core, run.session
         command = self._find(argv)
-        self._check(run, command, argv)
+        try:
+            self._check(run, command, argv)
+        except ResponseError:
+            command.rejected += 1
+            raise
         resp, null = session.resp, session.null_array
         # The script's protocol decides the shape of the reply, not the client's.
         session.resp = run.resp
@@ -198,14 +211,14 @@ class ScriptRuntime:
             if found is None:
                 raise ResponseError("ERR Unknown Redis command called from script")
             command = found
+        return command
+
+    def _check(self, run: Run, command: Command, argv: list[bytes]) -> None:
         arity = command.arity
         if len(argv) != arity and (arity > 0 or len(argv) < -arity):
             raise ResponseError(
                 "ERR Wrong number of args calling Redis command from script"
             )
-        return command
-
-    def _check(self, run: Run, command: Command, argv: list[bytes]) -> None:
         if command.flags & spec.NOSCRIPT:
             raise ResponseError("ERR This Redis command is not allowed from script")
         if run.read_only and command.flags & (spec.WRITE | spec.MAY_REPLICATE):
@@ -392,7 +405,7 @@ class ScriptRuntime:
             return host
         text = error[b"err"]
         shown = one_line(text) if isinstance(text, bytes) else "ERR unknown error"
-        return ResponseError(self._describe(run, shown, error))
+        return reply_error(error, self._describe(run, shown, error))
 
     def _killed(self, run: Run) -> ResponseError:
         text = "ERR Script killed by user with SCRIPT KILL... script: " + run.name
@@ -471,10 +484,11 @@ class ScriptRuntime:
 
 
 def _error_parts(error: Any) -> Any:
-    """Return text, source and line of an error the host raised; None for others."""
+    """Return text, place and whether it is counted of an error the host raised, else None."""
     if not isinstance(error, ScriptError):
         return None
-    return str(error).encode("utf-8", "surrogateescape"), error.source, error.line
+    text = str(error).encode("utf-8", "surrogateescape")
+    return text, error.source, error.line, error.counted
 
 
 def is_table(value: Any) -> bool:

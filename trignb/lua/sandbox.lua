@@ -47,10 +47,13 @@ end
 
 local function error_handler(err)
   if real_type(err) == "userdata" then
-    local text, source, line = host.error_parts(err)
+    local text, source, line, counted = host.error_parts(err)
     -- Not ours: an interrupt, a kill. It is kept as it is.
     if not text then return { host = err } end
-    return { err = text, source = source, line = line }
+    return {
+      err = text, source = source, line = line,
+      ignore_error_stats_update = counted or nil,
+    }
   end
   local info = position()
   if real_type(err) ~= "table" then

@@ -1,4 +1,4 @@
-"""CONFIG, TIME, ROLE, LOLWUT, MODULE, SLOWLOG, MEMORY, LATENCY."""
+"""CONFIG, TIME, ROLE, LOLWUT, MODULE, SLOWLOG, MEMORY."""
 
 from __future__ import annotations
 
@@ -231,19 +231,3 @@ def test_memory_odds(engine):
     )
     engine.execute("SET", "k", "x" * (6 << 20))
     assert engine.execute("MEMORY", "DOCTOR").startswith(b"Hi Sam, I can't find any")
-
-
-# -- LATENCY
-
-
-def test_latency_has_nothing_to_tell(engine):
-    assert engine.execute("LATENCY", "LATEST") == []
-    assert engine.execute("LATENCY", "HISTORY", "x") == []
-    assert engine.execute("LATENCY", "RESET", "x") == 0
-    assert engine.execute("LATENCY", "HISTOGRAM") == {}
-    assert engine.execute("LATENCY", "DOCTOR").startswith(b"I'm sorry, Dave")
-    engine.execute("CONFIG", "SET", "latency-monitor-threshold", "100")
-    assert engine.execute("LATENCY", "DOCTOR").startswith(b"Dave, no latency spike")
-    assert refused(engine, "LATENCY", "GRAPH", "x") == (
-        "ERR No samples available for event 'x'"
-    )

@@ -152,7 +152,10 @@ def _quicklist_packed_threshold(s: Session, args: Args) -> Status:
 def _error(s: Session, args: Args) -> Reply:
     """Fails with the given text."""
     text = args[2].decode("utf-8", "surrogateescape")
-    raise ResponseError(text.replace("\r", " ").replace("\n", " "))
+    error = ResponseError(text.replace("\r", " ").replace("\n", " "))
+    # As in Redis: the text is only sent, and no error to INFO.
+    error.counted = True
+    raise error
 
 
 def _log(s: Session, args: Args) -> Status:

@@ -58,7 +58,7 @@ def command_info(s: Session, args: Args) -> list[Any]:
     """Describes commands: arity, flags, keys, ACL categories."""
     if len(args) == 2:
         return [_info(c) for c in _commands(s)]
-    found = (_find(s, name) for name in args[2:])
+    found = (s.core.table.named(name) for name in args[2:])
     return [None if c is None else _info(c) for c in found]
 
 
@@ -68,7 +68,7 @@ def command_docs(s: Session, args: Args) -> dict[bytes, Any]:
     if len(args) == 2:
         found: Iterable[Command | None] = _commands(s)
     else:
-        found = (_find(s, name) for name in args[2:])
+        found = (s.core.table.named(name) for name in args[2:])
     return {c.name.encode(): docs_of(c) for c in found if c is not None}
 
 
@@ -134,15 +134,6 @@ def _with_subcommands(commands: Iterable[Command]) -> Iterable[Command]:
     for c in commands:
         yield c
         yield from subcommands_of(c)
-
-
-def _find(s: Session, name: bytes) -> Command | None:
-    """Return the command of a name as people write it, ``config|get`` included."""
-    container, bar, word = name.partition(b"|")
-    found = s.core.table.find(container)
-    if found is None or not bar:
-        return found
-    return (found.subcommands or {}).get(word.upper())
 
 
 # -- what is told of one command

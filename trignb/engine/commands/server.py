@@ -1,4 +1,4 @@
-"""The server group: CONFIG, INFO, SLOWLOG, MEMORY, LATENCY, MODULE, TIME, ROLE, LOLWUT."""
+"""The server group: CONFIG, INFO, SLOWLOG, MEMORY, MODULE, TIME, ROLE, LOLWUT."""
 
 from __future__ import annotations
 
@@ -76,7 +76,16 @@ def config_help(s: Session, args: Args) -> list[Status]:
 def info(s: Session, args: Args) -> Verbatim:
     """Tells about the engine: sections of names and values."""
     names = [arg.decode("utf-8", "replace") for arg in args[1:]]
-    return Verbatim(info_text(s.core, names).encode("utf-8", "surrogateescape"))
+    own = s.core.table.by_name["info"]
+    if "latencystats" in map(str.lower, names):
+        s.core.timing.want_histograms()
+    # Redis counts a command when it ends.
+    own.calls -= 1
+    try:
+        text = info_text(s.core, names)
+    finally:
+        own.calls += 1
+    return Verbatim(text.encode("utf-8", "surrogateescape"))
 
 
 @command("TIME")
@@ -285,60 +294,3 @@ def memory_malloc_stats(s: Session, args: Args) -> Verbatim:
 def memory_help(s: Session, args: Args) -> list[Status]:
     """Describes the subcommands of MEMORY."""
     return help_lines(s, b"MEMORY")
-
-
-# -- LATENCY: nothing here forks or waits for a disk, so nothing is sampled
-
-
-@command("LATENCY DOCTOR")
-def latency_doctor(s: Session, args: Args) -> Verbatim:
-    """Reports on latency."""
-    if s.core.config.values["latency-monitor-threshold"]:
-        return Verbatim(
-            b"Dave, no latency spike was observed during the lifetime of this Redis "
-            b"instance, not in the slightest bit. I honestly think you ought to sit down "
-            b"calmly, take a stress pill, and think things over.\n"
-        )
-    return Verbatim(
-        b"I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis "
-        b'instance. You may use "CONFIG SET latency-monitor-threshold <milliseconds>." in '
-        b"order to enable it. If we weren't in a deep space mission I'd suggest to take a "
-        b"look at https://redis.io/topics/latency-monitor.\n"
-    )
-
-
-@command("LATENCY GRAPH")
-def latency_graph(s: Session, args: Args) -> Verbatim:
-    """Draws the samples of an event."""
-    event = args[2].decode("utf-8", "replace")
-    raise ResponseError(f"ERR No samples available for event '{event}'")
-
-
-@command("LATENCY HISTOGRAM")
-def latency_histogram(s: Session, args: Args) -> dict[bytes, Any]:
-    """Returns how long commands took, in powers of two."""
-    return {}
-
-
-@command("LATENCY HISTORY")
-def latency_history(s: Session, args: Args) -> list[Any]:
-    """Returns the samples of an event."""
-    return []
-
-
-@command("LATENCY LATEST")
-def latency_latest(s: Session, args: Args) -> list[Any]:
-    """Returns the last sample of each event."""
-    return []
-
-
-@command("LATENCY RESET")
-def latency_reset(s: Session, args: Args) -> int:
-    """Forgets samples; returns of how many events."""
-    return 0
-
-
-@command("LATENCY HELP")
-def latency_help(s: Session, args: Args) -> list[Status]:
-    """Describes the subcommands of LATENCY."""
-    return help_lines(s, b"LATENCY")
