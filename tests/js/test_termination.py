@@ -129,12 +129,85 @@ def test_memory(load, code):
         "'x'.repeat(2 ** 28).split('')",
         "'x'.repeat(2 ** 28).replaceAll('x', 'y')",
         "[].concat(new Array(1e9))",
+        "new Array(4e9).forEach((x) => x)",
+        "const a = []; a[4e9] = 1; a.map((x) => x)",
+        "[].shift.call({length: 2 ** 53 - 1})",
+        "Array.from({length: 1e9})",
+        "Uint8Array.from({length: 1e9})",
+        "'x'.repeat(2 ** 28).match(/x/g)",
+        "'\ufdfa'.repeat(2 ** 26).normalize('NFKD')",
+        "JSON.parse('['.repeat(2 ** 26))",
+        "JSON.stringify(new Uint8Array(1e8))",
+        "Object.entries(new Uint8Array(1e8))",
+        "Reflect.ownKeys(new Float64Array(1e7))",
+        "new ArrayBuffer(1, {maxByteLength: 2 ** 32}).resize(2 ** 32)",
     ],
 )
 def test_absurd_sizes(evaluate, code):
     assert evaluate(
         f"try {{ {code} }} catch (e) {{ return e instanceof RangeError }}"
     ) in (True, b"undefined")
+
+
+def test_what_is_bounded_looks_like_what_it_was(evaluate):
+    assert (
+        evaluate(
+            """const odd = [];
+        for (const [object, name, length] of [
+            [Array.prototype, 'map', 1], [Array.prototype, 'splice', 2], [Array, 'from', 1],
+            [String.prototype, 'replace', 2], [JSON, 'parse', 2], [JSON, 'stringify', 3],
+            [Object, 'keys', 1], [ArrayBuffer.prototype, 'resize', 1],
+        ]) {
+            const f = object[name];
+            if (f.name !== name || f.length !== length || Object.keys(object).includes(name)) odd.push(name);
+        }
+        return odd"""
+        )
+        == []
+    )
+    assert evaluate("return [1, , 3].map((x, i, a) => a.length + i)[2]") == 5
+    assert evaluate("return [].reduce((a, b) => a + b, 7)") == 7
+    assert evaluate("return JSON.parse({toString: () => '[1]'})[0]") == 1
+    assert evaluate("return Object.keys(new Uint8Array(3)).length") == 3
+    assert evaluate("const a = []; a[4e9] = 1; return Object.keys(a)") == [
+        b"4000000000"
+    ]
+
+
+def test_a_typed_array_of_a_hundred_million_elements_is_no_reply(evaluate):
+    with pytest.raises(JsError, match="^ERR value too large$"):
+        evaluate("return new Uint8Array(1e8)")
+    assert evaluate("return new Uint8Array(2)") == {0: 0, 1: 0}
+
+
+def test_nobody_waits_for_a_builtin_that_notices_nothing(load, host):
+    """It lies about its length, so no bound helps; the isolate is left to itself."""
+    library = load(
+        """redis.registerFunction('f', () => {
+            let n = 0;
+            [].fill.call({get length() { return n++ ? 1e8 : 1 }}, 0);
+        });
+        redis.registerFunction('after', () => 1);"""
+    )
+    library.timeout_ms = 100
+    started = time.monotonic()
+    with pytest.raises(JsTimeout):
+        library.call("f")
+    assert time.monotonic() - started < 2
+    assert host.lost == ["JavaScript did not stop"]
+    assert library.call("after") == 1
+
+
+def test_the_heap_has_a_limit_that_v8_survives(load):
+    library = load(
+        "redis.registerFunction('f', () => [...(function* () { for (;;) yield 1 })()]);"
+        "redis.registerFunction('after', () => 1);",
+        limits={"heap_bytes": 1_000_000_000},
+    )
+    library.timeout_ms = 20_000
+    with pytest.raises(JsOom):
+        library.call("f")
+    assert library.call("after") == 1
 
 
 # Control-C ----------------------------------------------------------------------------

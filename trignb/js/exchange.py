@@ -141,7 +141,7 @@ class Exchange:
         self.epoch = 0
         self.dead = False
         self.depth = 0
-        self._in_block = False
+        self._in_block = self._stuck = False
         self.channel = channel
         self._host = host
         self._execute = host.execute
@@ -322,7 +322,7 @@ class Exchange:
 
     def _left(self) -> None:
         if self.dead and not self.depth:
-            self.channel.isolate.close()
+            self.channel.isolate.close(self._stuck)
 
     def _enter(self, section: Section) -> None:
         control = self.channel.control
@@ -517,6 +517,7 @@ class Exchange:
         if self.dead:
             return
         self.dead = True
+        self._stuck = not expected
         self.epoch += 1
         self.channel.abandon()
         self._owner.killed(reason, expected)

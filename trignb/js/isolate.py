@@ -62,7 +62,15 @@ _SLICE_S: Final = 0.05
 _STOP_S: Final = 0.5
 _ASK_S: Final = 0.2
 _INSTALL_S: Final = 30
+# V8 aborts the process when an array needs 2**27 elements, which take 512 MB: whatever
+# grows step by step has to reach the limit before it gets there.
+_HEAP_MAX: Final = 400_000_000
+# Freeing an isolate takes milliseconds, 0.2 s when a microtask has to be broken off. Some
+# builtins notice nothing for seconds or for ever: nobody waits for them, least of all with
+# the engine's lock in hand.
 _UNPIN_S: Final = 0.3
+_FREE_S: Final = 1.0
+_STUCK_S: Final = 0.05
 
 PRELUDE_NAME: Final = "trignb:prelude"
 _PRELUDE_FILES: Final = (
@@ -74,6 +82,7 @@ _PRELUDE_FILES: Final = (
     "clients.js",
     "cluster.js",
     "redis.js",
+    "bounds.js",
     "globals.js",
 )
 
@@ -144,6 +153,13 @@ def _relay(isolate: weakref.ref[Isolate]) -> Callable[[int, Any], None]:
     return call
 
 
+def _trim() -> None:
+    """Have the C library give back what it keeps: V8's ICU takes hundreds of MB from it."""
+    trim = getattr(ctypes.pythonapi, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _free_context(
     free: Callable[[Any], None], context: Any, callback: Any
 ) -> threading.Thread:
@@ -152,6 +168,7 @@ def _free_context(
     def work() -> None:
         free(context)
         del _callbacks[id(callback)]
+        _trim()
 
     thread = threading.Thread(target=work, name="trignb-free", daemon=True)
     thread.start()
@@ -172,7 +189,7 @@ class Isolate:
     spins : (int, int)
         How often JavaScript looks before it sleeps: for an answer, for another run.
     heap_bytes : int
-        Limit of the heap.
+        Limit of the heap; it is never more than 400 MB.
     """
 
     def __init__(
@@ -190,7 +207,7 @@ class Isolate:
         self._pump_posted = self._pump_ended = 0
         self._pump_tasks: dict[int, int] = {}
         self._listener = listener
-        self._heap_bytes = heap_bytes
+        self._heap_bytes = min(heap_bytes, _HEAP_MAX)
         self._heap = HeapStatistics(0, 0, heap_bytes)
         self._values: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._garbage: list[Any] = []
@@ -209,7 +226,7 @@ class Isolate:
         )
         self._free_context.atexit = False
         self._install(name, config, spins)
-        self._dll.mr_set_hard_memory_limit(self._context, heap_bytes)
+        self._dll.mr_set_hard_memory_limit(self._context, self._heap_bytes)
         _living.add(self)
 
     def _install(self, name: str, config: str, spins: tuple[int, int]) -> None:
@@ -342,7 +359,7 @@ class Isolate:
                 return
             except (queue.Empty, KeyboardInterrupt):
                 continue
-        self.close()
+        self.close(stuck=True)
 
     def _outcome(self, handle: Any) -> Outcome:
         kind = handle.contents.type
@@ -437,8 +454,11 @@ class Isolate:
             limit=self._heap_bytes,
         )
 
-    def close(self) -> None:
-        """Terminate what runs and free everything. Views must not be used any more."""
+    def close(self, stuck: bool = False) -> None:
+        """Terminate what runs and free everything. Views must not be used any more.
+
+        An isolate that is `stuck` is left to itself: its thread frees it when it can.
+        """
         if self._closed:
             return
         self.dead = self._closed = True
@@ -447,10 +467,10 @@ class Isolate:
         if self._pinned:
             # Only its thread can remove the pin: the next time it calls us.
             self._dll.mr_eval(self._context, self._text("0"), _VALUE)
-            self._unpinned.acquire(timeout=_UNPIN_S)
+            self._unpinned.acquire(timeout=_STUCK_S if stuck else _UNPIN_S)
         thread = self._free_context()
         if thread is not None:
-            thread.join(5)
+            thread.join(_STUCK_S if stuck else _FREE_S)
 
     def forget(self) -> None:
         """Take note that this process is a fork: V8's threads are not in it."""

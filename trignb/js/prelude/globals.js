@@ -48,25 +48,5 @@ define(QueuedPromise, 'name', { value: 'Promise' });
 define(QueuedPromise, 'prototype', { value: Promise_.prototype, writable: false });
 hide(globalThis, 'Promise', QueuedPromise);
 
-// Some builtins neither notice a termination nor survive absurd sizes (V8 aborts the
-// process): they fail early instead.
-const LONGEST = 33554432;
-function bounded(prototype, name) {
-  const original = prototype[name];
-  hide(prototype, name, {
-    [name](...args) {
-      if (this !== undefined && this !== null && this.length > LONGEST) {
-        throw new RangeError_('Too many elements for ' + name);
-      }
-      return apply(original, this, args);
-    },
-  }[name]);
-}
-for (const name of ['fill', 'reverse', 'unshift', 'copyWithin', 'sort', 'concat', 'slice', 'splice',
-  'toSorted', 'toReversed', 'toSpliced', 'with', 'indexOf', 'lastIndexOf', 'includes', 'flat', 'join']) {
-  bounded(Array.prototype, name);
-}
-for (const name of ['split', 'replace', 'replaceAll']) bounded(String.prototype, name);
-
 return [pump, runJob, readMail, watchLoad, control, main.memory, side.memory];
 })

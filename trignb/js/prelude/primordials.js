@@ -9,13 +9,14 @@ const { apply, construct, deleteProperty, ownKeys } = Reflect;
 const { freeze, getPrototypeOf } = Object, define = Object.defineProperty;
 const { isArray } = Array, { asIntN } = BigInt, { stringify, parse } = JSON;
 const { fromCharCode, fromCodePoint } = String;
-const Bytes = Uint8Array, Words = Int32Array, Shared = SharedArrayBuffer;
+const { isView } = ArrayBuffer, Bytes = Uint8Array, Words = Int32Array, Shared = SharedArrayBuffer;
 const Buffer_ = ArrayBuffer, String_ = String, Number_ = Number, BigInt_ = BigInt;
 const Error_ = Error, RangeError_ = RangeError, TypeError_ = TypeError, Set_ = Set;
 const Map_ = Map, Promise_ = Promise, FinalizationRegistry_ = FinalizationRegistry;
 const uncurry = Function.prototype.bind.bind(Function.prototype.call);
 const getterOf = (object, key) => uncurry(Object.getOwnPropertyDescriptor(object, key).get);
 const byteLength = getterOf(Buffer_.prototype, 'byteLength');
+const viewLength = getterOf(getPrototypeOf(Bytes.prototype), 'length');
 const sharedGrow = uncurry(Shared.prototype.grow);
 const setEach = uncurry(Set.prototype.forEach), setSize = getterOf(Set.prototype, 'size');
 const setAdd = uncurry(Set.prototype.add);
@@ -42,6 +43,9 @@ function isBuffer(v) {
     && (getPrototypeOf(v) === bufferPrototype || tagOf(v) === '[object ArrayBuffer]')
     && isBranded(byteLength, v);
 }
+// V8 makes a list of all keys of a typed array, and does not survive one of 100 million.
+const MANY_KEYS = 4194304;
+function isLongView(v) { return isView(v) && isBranded(viewLength, v) && viewLength(v) > MANY_KEYS; }
 function isStringObject(v) {
   return typeof v === 'object' && v !== null && tagOf(v) === '[object String]'
     && isBranded(stringValue, v);

@@ -103,6 +103,7 @@ function makeRegion(initial) {
   }
   function putObject(v, depth) {
     const names = [];
+    if (isLongView(v)) throw fail('ERR value too large');
     for (const k in v) names[names.length] = k;
     ensure(16); bytes[at++] = 77; putLength(names.length);
     for (let i = 0; i < names.length; i++) { putName(names[i]); put(v[names[i]], depth); }
