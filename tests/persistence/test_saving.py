@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -354,3 +355,24 @@ def test_flushall_saves_where_there_are_save_points(engine, tmp_path):
     run(engine, "FLUSHALL")
     assert info(engine, "rdb_changes_since_last_save") == "0"
     assert loaded(tmp_path / "dump.rdb") == {}
+
+
+def test_python_s_collector_leaves_the_keys_alone_meanwhile(engine):
+    run(engine, "HSET h f v")
+    snapshot = Snapshot(engine.core, [])
+    assert gc.get_freeze_count() > 0
+    other = Snapshot(engine.core, [])
+    other.close()
+    assert gc.get_freeze_count() > 0
+    snapshot.close()
+    snapshot.close()
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_others_froze_stays_frozen(engine):
+    gc.freeze()
+    try:
+        Snapshot(engine.core, []).close()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()

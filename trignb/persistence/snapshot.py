@@ -7,6 +7,7 @@ before anybody gets to it and might change it. Strings of type ``bytes`` never c
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Final
@@ -90,6 +91,12 @@ class Snapshot:
     def __init__(self, core: Core, functions: list[bytes]) -> None:
         self.core = core
         self.functions = functions
+        # A full collection looks at every key, 0.3 s for a million hashes, and commands wait: until
+        # the snapshot is closed Python's collector leaves alone what is there now. Not if somebody
+        # else froze objects, who may count on it that they stay frozen.
+        self._froze = not gc.get_freeze_count()
+        if self._froze:
+            gc.freeze()
         policy = core.config.values["maxmemory-policy"]
         self._has_idle = policy.endswith("-lru")
         self._has_frequency = policy.endswith("-lfu")
@@ -153,6 +160,9 @@ class Snapshot:
 
     def close(self) -> None:
         """Give the databases plain dicts again, wherever their keys are now."""
+        if self._froze:
+            self._froze = False
+            gc.unfreeze()
         guarded = {id(part.guarded) for part in self._parts}
         for db in self.core.databases:
             self.core.acquire_in_background()
