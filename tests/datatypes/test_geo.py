@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trignb.datatypes.geo import (
@@ -12,10 +12,10 @@ from trignb.datatypes.geo import (
     Cell,
     Circle,
     Place,
-    cells_to_search,
     distance,
     geohash_text,
     place_of,
+    plan_search,
     score_of,
 )
 
@@ -72,9 +72,10 @@ def find(shape: Circle | Box, crowd: list[Place]) -> set[Place]:
     """Search as the commands do: by cells first."""
     scores = [score_of(place) for place in crowd]
     found = set()
-    for low, high in (cell.scores() for cell in cells_to_search(shape)):
+    plan = plan_search(shape)
+    for cell in plan.cells:
         for score, place in zip(scores, crowd, strict=True):
-            if low <= score < high and shape.distance_of(place_of(score)) is not None:
+            if score // plan.size == cell and plan.away(score) is not None:
                 found.add(place)
     return found
 
@@ -91,22 +92,31 @@ def test_cells_cover_what_is_near(
     crowd = [Place(x + dx, y + dy) for dx, dy in offsets]
     centre = Place(x, y)
     for shape in (Circle(centre, metres), Box(centre, metres, metres / 2, 1.0)):
-        inside = {
-            place
-            for place in crowd
-            if shape.distance_of(place_of(score_of(place))) is not None
-        }
+        away = shape.measure()
+        inside = {place for place in crowd if away(score_of(place)) is not None}
         assert find(shape, crowd) == inside
 
 
 def test_no_cell_is_searched_twice() -> None:
     for radius_m in (0.0, 1.0, 1e5, 1e7, 1e9, float("inf")):
-        cells = cells_to_search(Circle(Place(1.0, 2.0), radius_m))
-        assert len(set(cells)) == len(cells)
+        plan = plan_search(Circle(Place(1.0, 2.0), radius_m))
+        assert len(set(plan.cells)) == len(plan.cells) == len(plan.turns)
+
+
+@given(places, places, st.sampled_from((0.0, 0.5, 1 - 1e-15, 1.0, 1 + 1e-15, 2.0)))
+@example(Place(0.0, 0.0), Place(180.0, 0.0), 1.0)
+def test_a_circle_ends_where_the_distance_says(
+    centre: Place, place: Place, part: float
+) -> None:
+    score = score_of(place)
+    away_m = distance(centre, place_of(score))
+    radius_m = away_m * part
+    found = Circle(centre, radius_m).measure()(score)
+    assert found == (away_m if away_m <= radius_m else None)
 
 
 def test_a_box_measures_along_the_parallel_of_the_place() -> None:
-    box = Box(Place(0.0, 60.0), 200.0, 200.0, 1000.0)
-    assert box.distance_of(Place(1.7, 60.0)) is not None
-    assert box.distance_of(Place(1.9, 60.0)) is None
-    assert box.distance_of(Place(0.0, 60.95)) is None
+    away = Box(Place(0.0, 60.0), 200.0, 200.0, 1000.0).measure()
+    assert away(score_of(Place(1.7, 60.0))) is not None
+    assert away(score_of(Place(1.9, 60.0))) is None
+    assert away(score_of(Place(0.0, 60.95))) is None

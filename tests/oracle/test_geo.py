@@ -107,6 +107,10 @@ def test_searches_find_the_same(pair: Pair, counts: Counter[str], seed: int) -> 
     middle = choose.near()
     places = [(*choose.place(middle), f"m{i}") for i in range(50)]
     run_step(pair, 2, ("GEOADD", "g", *(word for place in places for word in place)))
+    if seed % 3 == 0:
+        # So many that cells are looked up one by one.
+        more = [(*choose.place(middle), f"more{i}") for i in range(100)]
+        run_step(pair, 2, ("GEOADD", "g", *(word for place in more for word in place)))
     if seed % 4 == 0:
         for number, score in enumerate(FOREIGN):
             run_step(pair, 2, ("ZADD", "g", score, f"m{50 + number}"))

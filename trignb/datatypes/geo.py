@@ -8,9 +8,9 @@ one bit more or less would find other places at the edge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import lru_cache
-from math import asin, cos, isfinite, nan, pi, sin, sqrt
+from math import asin, cos, frexp, inf, isfinite, nan, pi, sin, sqrt
 from typing import Final, NamedTuple
 
 __all__ = [
@@ -20,11 +20,12 @@ __all__ = [
     "Cell",
     "Circle",
     "Place",
+    "Plan",
     "Shape",
-    "cells_to_search",
     "distance",
     "geohash_text",
     "place_of",
+    "plan_search",
     "score_of",
 ]
 
@@ -34,28 +35,12 @@ MAX_LATITUDE: Final = 85.05112878
 
 _STEPS: Final = 26
 _EARTH_RADIUS_M: Final = 6372797.560856
+_EARTH_DIAMETER_M: Final = 2.0 * _EARTH_RADIUS_M
 _MERCATOR_MAX_M: Final = 20037726.37
 _RADIAN: Final = pi / 180.0
 _UINT32: Final = (1 << 32) - 1
 _UINT64: Final = (1 << 64) - 1
-_EVEN_BITS: Final = 0x5555555555555555
-_ODD_BITS: Final = 0xAAAAAAAAAAAAAAAA
 _ALPHABET: Final = b"0123456789bcdefghjkmnpqrstuvwxyz"
-# Half of the bits spread over an integer, or brought together: shifts and masks.
-_SPREAD: Final = (
-    (16, 0x0000FFFF0000FFFF),
-    (8, 0x00FF00FF00FF00FF),
-    (4, 0x0F0F0F0F0F0F0F0F),
-    (2, 0x3333333333333333),
-    (1, _EVEN_BITS),
-)
-_GATHER: Final = (
-    (1, 0x3333333333333333),
-    (2, 0x0F0F0F0F0F0F0F0F),
-    (4, 0x00FF00FF00FF00FF),
-    (8, 0x0000FFFF0000FFFF),
-    (16, _UINT32),
-)
 
 
 class Place(NamedTuple):
@@ -79,44 +64,49 @@ class Area(NamedTuple):
 
 def score_of(place: Place) -> int:
     """Return the score of a place within the limits."""
-    return _encode(place, _STEPS, MAX_LATITUDE)
+    return Cell.at(place, _STEPS).bits
+
+
+def place_of(score: float) -> Place:
+    """Return the middle of the cell that a score stands for."""
+    return _spot_of(score)[0]
+
+
+# A place, its longitude and latitude in radians, and the latitude's cosine.
+_Spot = tuple[Place, float, float, float]
 
 
 # Members are looked at again and again, and unfolding a score takes longer than all else.
 @lru_cache(maxsize=1 << 16)
-def place_of(score: float) -> Place:
-    """Return the middle of the cell that a score stands for."""
-    west, south, east, north = Cell(_as_uint64(score), _STEPS).area()
-    return Place(
+def _spot_of(score: float) -> _Spot:
+    west, south, east, north = Cell(*_unfold(_as_uint64(score)), _STEPS).area()
+    place = Place(
         max(min((west + east) / 2, MAX_LONGITUDE), -MAX_LONGITUDE),
         max(min((south + north) / 2, MAX_LATITUDE), -MAX_LATITUDE),
     )
+    return _in_radians(place)
+
+
+def _in_radians(place: Place) -> _Spot:
+    latitude = place.latitude * _RADIAN
+    return place, place.longitude * _RADIAN, latitude, cos(latitude)
 
 
 def geohash_text(score: float) -> bytes:
     """Return the eleven characters of the usual geohash, the last one always ``0``."""
-    bits = _encode(place_of(score), _STEPS, 90.0)
+    bits = Cell.at(place_of(score), _STEPS, 90.0).bits
     return bytes(_ALPHABET[bits >> shift & 31] for shift in range(47, 1, -5)) + b"0"
 
 
-def _encode(place: Place, steps: int, max_latitude: float) -> int:
-    cells = 1 << steps
-    y = (place.latitude + max_latitude) / (max_latitude + max_latitude)
-    x = (place.longitude + MAX_LONGITUDE) / (MAX_LONGITUDE + MAX_LONGITUDE)
-    return _spread(int(y * cells)) | _spread(int(x * cells)) << 1
+def _spread(number: int) -> int:
+    """Put a zero before each bit: the digits are read to the base of four."""
+    return int(f"{number:b}", 4)
 
 
-def _spread(bits: int) -> int:
-    for shift, mask in _SPREAD:
-        bits = (bits | bits << shift) & mask
-    return bits
-
-
-def _gather(bits: int) -> int:
-    bits &= _EVEN_BITS
-    for shift, mask in _GATHER:
-        bits = (bits | bits >> shift) & mask
-    return bits
+def _unfold(bits: int) -> tuple[int, int]:
+    """Return the numbers in the odd and in the even bits."""
+    digits = f"{bits:064b}"
+    return int(digits[::2], 2), int(digits[1::2], 2)
 
 
 def _as_uint64(score: float) -> int:
@@ -128,112 +118,123 @@ def _as_uint64(score: float) -> int:
 
 def distance(a: Place, b: Place) -> float:
     """Return the metres between two places on a sphere."""
-    v = sin((b.longitude * _RADIAN - a.longitude * _RADIAN) / 2)
+    return _distance(_in_radians(a), _in_radians(b))
+
+
+def _distance(a: _Spot, b: _Spot) -> float:
+    _, west, south, south_cos = a
+    _, east, north, north_cos = b
+    v = sin((east - west) / 2)
     if v == 0.0:
-        return _north_distance(a.latitude, b.latitude)
-    south, north = a.latitude * _RADIAN, b.latitude * _RADIAN
+        return _EARTH_RADIUS_M * abs(north - south)
     u = sin((north - south) / 2)
-    h = u * u + cos(south) * cos(north) * v * v
-    return 2.0 * _EARTH_RADIUS_M * asin(min(sqrt(h), 1.0))
-
-
-def _north_distance(a: float, b: float) -> float:
-    return _EARTH_RADIUS_M * abs(b * _RADIAN - a * _RADIAN)
+    h = u * u + south_cos * north_cos * v * v
+    return _EARTH_DIAMETER_M * asin(min(sqrt(h), 1.0))
 
 
 # -- cells
 
 
 class Cell(NamedTuple):
-    """The places whose scores begin with the same bits, two per step."""
+    """The places whose scores begin with the same bits: column and row of so many halvings."""
 
-    bits: int
+    x: int
+    y: int
     step: int
 
     @classmethod
-    def at(cls, place: Place, step: int) -> Cell:
+    def at(cls, place: Place, step: int, max_latitude: float = MAX_LATITUDE) -> Cell:
         """Return the cell a place is in."""
-        return cls(_encode(place, step, MAX_LATITUDE), step)
+        longitude, latitude = place
+        y = (latitude + max_latitude) / (max_latitude + max_latitude)
+        x = (longitude + MAX_LONGITUDE) / (MAX_LONGITUDE + MAX_LONGITUDE)
+        cells = 1 << step
+        return cls(int(x * cells), int(y * cells), step)
+
+    @property
+    def bits(self) -> int:
+        """What the scores in it begin with."""
+        return _spread(self.x) << 1 | _spread(self.y)
 
     def area(self) -> Area:
         """Return the degrees it covers."""
-        y, x = _gather(self.bits), _gather(self.bits >> 1)
-        cells = 1 << self.step
-        width, height = 2 * MAX_LONGITUDE, 2 * MAX_LATITUDE
+        x, y, step = self
+        cells = 1 << step
         return Area(
-            -MAX_LONGITUDE + (x / cells) * width,
-            -MAX_LATITUDE + (y / cells) * height,
-            -MAX_LONGITUDE + ((x + 1 & _UINT32) / cells) * width,
-            -MAX_LATITUDE + ((y + 1 & _UINT32) / cells) * height,
+            _meridian(x, cells),
+            _parallel(y, cells),
+            _meridian(x + 1 & _UINT32, cells),
+            _parallel(y + 1 & _UINT32, cells),
         )
-
-    def scores(self) -> tuple[int, int]:
-        """Return the lowest score in it and the lowest beyond it."""
-        shift = 2 * (_STEPS - self.step)
-        return self.bits << shift, self.bits + 1 << shift
 
     def moved(self, east: int, north: int) -> Cell:
         """Return a neighbour, one step or none to each side; the world is round."""
-        bits = self.bits
-        if east:
-            bits = self._step_along(bits, _ODD_BITS, _EVEN_BITS, east)
-        if north:
-            bits = self._step_along(bits, _EVEN_BITS, _ODD_BITS, north)
-        return Cell(bits, self.step)
+        x, y, step = self
+        # The very end of the world lies in a cell beyond the last; only a step leaves it.
+        last = (1 << step) - 1
+        return Cell(
+            x + east & last if east else x, y + north & last if north else y, step
+        )
 
-    def _step_along(self, bits: int, own: int, other: int, by: int) -> int:
-        """Count up or down in every second bit: the bits between are filled to carry."""
-        cut = 64 - 2 * self.step
-        moving, filler = bits & own, other >> cut
-        if by > 0:
-            moving += filler + 1
-        else:
-            moving = (moving | filler) - (filler + 1)
-        return moving & own >> cut | bits & other
+
+def _meridian(x: int, cells: int) -> float:
+    return -MAX_LONGITUDE + (x / cells) * (2 * MAX_LONGITUDE)
+
+
+def _parallel(y: int, cells: int) -> float:
+    return -MAX_LATITUDE + (y / cells) * (2 * MAX_LATITUDE)
 
 
 # -- what to look for
 
 
-@dataclass(frozen=True, slots=True)
-class Circle:
+# Tells how far a score is away from the centre, None when it lies outside.
+Away = Callable[[float], float | None]
+
+
+class Circle(NamedTuple):
     """The places within some metres of a centre."""
 
     centre: Place
     radius_m: float
-
-    def distance_of(self, place: Place) -> float | None:
-        """Return how far a place is from the centre, None when it lies outside."""
-        away = distance(self.centre, place)
-        return None if away > self.radius_m else away
 
     @property
     def reach(self) -> tuple[float, float, float]:
         """Metres to the sides, up and down, and to the farthest point."""
         return self.radius_m, self.radius_m, self.radius_m
 
+    def measure(self) -> Away:
+        """Return what tells which scores lie inside; distances written out for speed."""
+        radius_m, spot_of = self.radius_m, _spot_of
+        _, west, south, south_cos = _in_radians(self.centre)
+        beyond = _surely_beyond(radius_m)
 
-@dataclass(frozen=True, slots=True)
-class Box:
+        def away(score: float) -> float | None:
+            _, east, north, north_cos = spot_of(score)
+            v = sin((east - west) / 2)
+            if v == 0.0:
+                away_m = _EARTH_RADIUS_M * abs(north - south)
+            else:
+                u = sin((north - south) / 2)
+                h = u * u + south_cos * north_cos * v * v
+                if h > beyond:
+                    return None
+                half_chord = sqrt(h)
+                away_m = _EARTH_DIAMETER_M * asin(
+                    half_chord if half_chord < 1.0 else 1.0
+                )
+            return None if away_m > radius_m else away_m
+
+        return away
+
+
+class Box(NamedTuple):
     """The places of a rectangle around a centre; lengths in a unit of so many metres."""
 
     centre: Place
     width: float
     height: float
     unit_m: float
-
-    def distance_of(self, place: Place) -> float | None:
-        """Return how far a place is from the centre, None when it lies outside."""
-        centre = self.centre
-        if (
-            _north_distance(place.latitude, centre.latitude)
-            > self.height * self.unit_m / 2
-        ):
-            return None
-        level = Place(centre.longitude, place.latitude)
-        if distance(place, level) > self.width * self.unit_m / 2:
-            return None
-        return distance(centre, place)
 
     @property
     def reach(self) -> tuple[float, float, float]:
@@ -246,12 +247,54 @@ class Box:
             corner * self.unit_m,
         )
 
+    def measure(self) -> Away:
+        """Return what tells which scores lie inside."""
+        width_m, height_m = self.width * self.unit_m / 2, self.height * self.unit_m / 2
+        centre = _in_radians(self.centre)
+        place, meridian, parallel, _ = centre
+
+        def away(score: float) -> float | None:
+            spot = _spot_of(score)
+            _, _, latitude, narrow = spot
+            if _EARTH_RADIUS_M * abs(parallel - latitude) > height_m:
+                return None
+            # Sideways along the member's own parallel.
+            if _distance(spot, (place, meridian, latitude, narrow)) > width_m:
+                return None
+            return _distance(centre, spot)
+
+        return away
+
 
 Shape = Circle | Box
 
 
+def _surely_beyond(radius_m: float) -> float:
+    """Return the square of a half chord too long for a radius, by more than rounding.
+
+    It spares most members outside an arc sine; those at the edge are measured.
+    """
+    if radius_m > _EARTH_RADIUS_M:
+        return inf
+    half_chord = sin(radius_m / _EARTH_DIAMETER_M)
+    return half_chord * half_chord * (1 + 1e-9)
+
+
+class Plan(NamedTuple):
+    """How to search for a shape.
+
+    ``cells`` are bits of scores without their last ones, ``size`` how many scores begin with them;
+    ``turns`` says which cell is the how-manieth, and is empty when one comes up twice.
+    """
+
+    cells: tuple[int, ...]
+    size: int
+    turns: dict[float, int]
+    away: Away
+
+
 @lru_cache(maxsize=1 << 8)
-def cells_to_search(shape: Shape) -> tuple[Cell, ...]:
+def plan_search(shape: Shape) -> Plan:
     """Return the cells that cover a shape, the one of its centre first."""
     bounds = _bounds(shape)
     step = _step_for(shape.reach[2], shape.centre.latitude)
@@ -259,28 +302,42 @@ def cells_to_search(shape: Shape) -> tuple[Cell, ...]:
     if step > 1 and _leaves_uncovered(cell, bounds):
         step -= 1
         cell = Cell.at(shape.centre, step)
-    area = cell.area()
-    # The sides on which the cell itself reaches beyond the bounds.
-    done = (
-        (0, -1) if step >= 2 and area.south < bounds.south else None,
-        (0, 1) if step >= 2 and area.north > bounds.north else None,
-        (-1, 0) if step >= 2 and area.west < bounds.west else None,
-        (1, 0) if step >= 2 and area.east > bounds.east else None,
-    )
-    found = [cell]
-    last: Cell | None = None
-    for east, north in _AROUND:
-        if (east, 0) in done or (0, north) in done:
+    cells = _around(cell, bounds)
+    turns: dict[float, int] = {bits: turn for turn, bits in enumerate(cells)}
+    if len(turns) < len(cells):
+        turns = {}
+    return Plan(cells, 1 << 2 * (_STEPS - step), turns, shape.measure())
+
+
+def _around(cell: Cell, bounds: Area) -> tuple[int, ...]:
+    """Return a cell and those of its neighbours that the bounds reach into, as bits."""
+    x, y, step = cell
+    last = (1 << step) - 1
+    columns = [_spread(at) << 1 for at in (x, x + 1 & last, x - 1 & last)]
+    rows = [_spread(at) for at in (y, y + 1 & last, y - 1 & last)]
+    done_east = done_north = done_west = done_south = False
+    if step >= 2:
+        # The sides on which the cell itself reaches beyond the bounds.
+        west, south, east, north = cell.area()
+        done_west, done_south = west < bounds.west, south < bounds.south
+        done_east, done_north = east > bounds.east, north > bounds.north
+    without_column = (False, done_east, done_west)
+    without_row = (False, done_north, done_south)
+    found = [columns[0] | rows[0]]
+    before = -1
+    for column, row in _AROUND:
+        if without_column[column] or without_row[row]:
             continue
-        neighbour = cell.moved(east, north)
+        neighbour = columns[column] | rows[row]
         # In a world of very few cells one lies on both sides.
-        if neighbour != last:
+        if neighbour != before:
             found.append(neighbour)
-            last = neighbour
+            before = neighbour
     return tuple(found)
 
 
-# In the order in which Redis goes through them.
+# In the order in which Redis goes through them: 1 is east and north, -1 west and south, which
+# as an index is the last.
 _AROUND: Final = (
     *((0, 1), (0, -1), (1, 0), (-1, 0)),
     *((1, 1), (-1, 1), (1, -1), (-1, -1)),
@@ -299,15 +356,18 @@ def _bounds(shape: Shape) -> Area:
     return Area(x - dx, y - dy, x + dx, y + dy)
 
 
+_WORLD_PART, _WORLD_POWER = frexp(_MERCATOR_MAX_M)
+
+
 def _step_for(reach_m: float, latitude: float) -> int:
     """Return the step at which nine cells cover a shape in most cases."""
     if reach_m == 0:
         return _STEPS
-    step = 1
-    while reach_m < _MERCATOR_MAX_M:
-        reach_m *= 2
-        step += 1
-    step -= 2
+    step = -1
+    if reach_m < _MERCATOR_MAX_M:
+        # As often as it can be doubled until it is the whole world.
+        part, power = frexp(reach_m)
+        step += _WORLD_POWER - power + (part < _WORLD_PART)
     if abs(latitude) > 66:
         step -= 2 if abs(latitude) > 80 else 1
     return max(min(step, _STEPS), 1)
@@ -315,9 +375,12 @@ def _step_for(reach_m: float, latitude: float) -> int:
 
 def _leaves_uncovered(cell: Cell, bounds: Area) -> bool:
     """Whether a shape reaches beyond the cell's neighbours."""
+    x, y, step = cell
+    cells = 1 << step
+    last = cells - 1
     return (
-        cell.moved(0, 1).area().north < bounds.north
-        or cell.moved(0, -1).area().south > bounds.south
-        or cell.moved(1, 0).area().east < bounds.east
-        or cell.moved(-1, 0).area().west > bounds.west
+        _parallel((y + 1 & last) + 1, cells) < bounds.north
+        or _parallel(y - 1 & last, cells) > bounds.south
+        or _meridian((x + 1 & last) + 1, cells) < bounds.east
+        or _meridian(x - 1 & last, cells) > bounds.west
     )
