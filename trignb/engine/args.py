@@ -35,6 +35,8 @@ _FLOAT = re.compile(
     rb"|0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?\d+)?)",
     re.IGNORECASE,
 )
+# Decimals this short are neither too large nor too small for a double.
+_PLAIN_LENGTH: Final = 300
 
 
 class MPop(NamedTuple):
@@ -111,6 +113,9 @@ def to_float(
     text: bytes | bytearray, error: str = "ERR value is not a valid float"
 ) -> float:
     """Return the double Redis reads: no blanks, hexadecimal and infinities allowed, no NaN."""
+    # The usual way: nothing that has to be looked at, and too short to be out of range.
+    if text.replace(b".", b"", 1).isdigit() and len(text) < _PLAIN_LENGTH:
+        return float(text)
     if _FLOAT.fullmatch(text) is None:
         raise ResponseError(error)
     try:
