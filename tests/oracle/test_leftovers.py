@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +28,8 @@ pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120)]
 def pair(oracle_runner: OracleRunner) -> Iterator[Pair]:
     pair = Pair(oracle_runner)
     yield pair
-    pair.clients[2].connection.execute("CONFIG", "SET", "proto-max-bulk-len", "512mb")
+    for name, value in (("proto-max-bulk-len", "512mb"), ("rdbcompression", "yes")):
+        pair.clients[2].connection.execute("CONFIG", "SET", name, value)
     pair.close()
 
 
@@ -503,3 +505,67 @@ def test_every_call_is_counted_the_same(
         assert ours == theirs, lines
         counts["sessions whose calls and errors are counted alike"] += 1
     oracle.connect().execute("ACL", "DELUSER", "u")
+
+
+# -- DEBUG
+
+DEBUG_LINES = """
+    SLEEP ; SLEEP 0 ; SLEEP x ; SET-ACTIVE-EXPIRE 1 ; DIGEST ; DIGEST-VALUE ; DIGEST-VALUE a b
+    LISTPACK h ; LISTPACK z ; LISTPACK a ; LISTPACK nope ; QUICKLIST big ; QUICKLIST big 1
+    QUICKLIST big 1 2 ; QUICKLIST a ; QUICKLIST nope ; SDSLEN n ; SDSLEN big ; SDSLEN nope
+    SDSLEN a ; HTSTATS 99 ; HTSTATS x ; HTSTATS 1 full ; HTSTATS 9 ; HTSTATS-KEY h ; HTSTATS-KEY a
+    HTSTATS-KEY nope ; QUICKLIST-PACKED-THRESHOLD 100b ; QUICKLIST-PACKED-THRESHOLD 0
+    QUICKLIST-PACKED-THRESHOLD x ; QUICKLIST-PACKED-THRESHOLD 4293918720
+    QUICKLIST-PACKED-THRESHOLD 4293918721 ; QUICKLIST-PACKED-THRESHOLD 4gb
+    POPULATE x ; POPULATE -1 ; POPULATE 2 k 3 4 ; POPULATE 2 p 3 ; STRUCTSIZE ; LOG x ; LOG
+    SET-DISABLE-DENY-SCRIPTS 0 ; SET-SKIP-CHECKSUM-VALIDATION 0 ; SET-SKIP-CHECKSUM-VALIDATION
+    REPLYBUFFER RESIZING 1 ; REPLYBUFFER PEAK-RESET-TIME x ; REPLYBUFFER PEAK-RESET-TIME RESET
+    REPLYBUFFER foo 1 ; ERROR some ; ERROR ; LEAK x ; LEAK ; PAUSE-CRON 0 ; CLIENT-EVICTION
+    CLIENT-EVICTION 1 ; CHANGE-REPL-ID ; MALLCTL x ; MALLCTL ; AOF-FLUSH-SLEEP 0
+    DROP-CLUSTER-PACKET-FILTER 1 ; PROTOCOL string ; PROTOCOL integer ; PROTOCOL double
+    PROTOCOL bignum ; PROTOCOL null ; PROTOCOL array ; PROTOCOL set ; PROTOCOL map
+    PROTOCOL verbatim ; PROTOCOL true ; PROTOCOL false ; PROTOCOL foo ; PROTOCOL ; NOPE ; OBJECT
+    OBJECT nope ; OBJECT a b ; RELOAD foo ; RELOAD
+"""
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+def test_debug_agrees(pair: Pair, counts: Counter[str], resp: int) -> None:
+    pair.engine.core.config.values["enable-debug-command"] = "yes"
+    for line in (
+        "SET a hello",
+        "SET n 1",
+        "HSET h f v",
+        "ZADD z 1 a",
+        "RPUSH big " + "element " * 2000,
+    ):
+        run_step(pair, resp, tuple(line.split()))
+    steps = DEBUG_LINES.replace("\n", " ; ").split(" ; ")
+    lines = [step.split() for step in steps if step.strip()]
+    for words in lines:
+        run_step(pair, resp, ("DEBUG", *words))
+    counts["questions to DEBUG, all agree"] += len(lines)
+
+
+def test_debug_object_tells_the_same(pair: Pair, counts: Counter[str]) -> None:
+    pair.engine.core.config.values["enable-debug-command"] = "yes"
+    client = pair.clients[2]
+    # Redis compresses a little better or worse.
+    run_step(pair, 2, ("CONFIG", "SET", "rdbcompression", "no"))
+    for line in (
+        "SET number 12",
+        "SET short hello",
+        "SET long " + "x" * 100,
+        "HSET hash f v",
+        "SADD numbers 1 2 3",
+        "ZADD scores 1 a 2 b",
+        "RPUSH big " + " ".join(f"element{i}" for i in range(3000)),
+        "XADD stream 1-1 f v",
+    ):
+        words = line.split()
+        run_step(pair, 2, tuple(words))
+        theirs = client.connection.execute("DEBUG", "OBJECT", words[1])
+        ours = client.session.execute("DEBUG", "OBJECT", words[1])
+        changing = r"Value at:0x[0-9a-f]+|lru:\d+|idle:\d+"
+        assert re.sub(changing, "", ours) == re.sub(changing, "", theirs), words[:2]
+        counts["questions to DEBUG, all agree"] += 1

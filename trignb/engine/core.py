@@ -48,7 +48,7 @@ from trignb.errors import EngineClosed, ResponseError
 from trignb.reply import NO_REPLY
 
 if TYPE_CHECKING:
-    from trignb.engine.commands.debugging import Subcommand
+    from trignb.engine.commands.internals import Subcommand
     from trignb.engine.kept import Kept
     from trignb.engine.session import Session
     from trignb.engine.spec import Command, CommandFamily
@@ -140,6 +140,8 @@ class Core:
         self.is_replica = False
         self.active_expire = True
         self.expire_pauses = 0
+        # Whether RESTORE takes payloads with a wrong checksum (DEBUG).
+        self.skips_checksums = False
         self.gates: list[Callable[[Session, Command, list[bytes]], None]] = []
         # Set once a user is restricted: raises NOPERM for what a session's user may not do.
         self.permission: Callable[[Session, Command, list[bytes]], None] | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trignb.datatypes.rdb import RDB_VERSION
 from trignb.engine.args import syntax_error
-from trignb.engine.commands.debugging import Subcommand
+from trignb.engine.commands.internals import Subcommand
 from trignb.engine.spec import CommandFamily
 from trignb.errors import RdbError, ResponseError
 from trignb.persistence.loading import load

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import trignb
+from trignb.engine.commands.internals import INTERNALS
 from trignb.errors import ResponseError
 
 
@@ -168,3 +169,133 @@ def test_populate_takes_a_count(engine, count):
 def test_settings_of_what_is_not_there_are_accepted(engine, words, reply):
     engine.core.config.values["enable-debug-command"] = "yes"
     assert engine.execute("DEBUG", *words.split()) == reply
+
+
+# -- Redis's own structures
+
+
+@pytest.fixture
+def values(engine):
+    engine.execute("SET", "text", "hello")
+    engine.execute("SET", "number", "1")
+    engine.execute("SADD", "table", "a", "x" * 100)
+    engine.execute("HSET", "small", "f", "v")
+    engine.execute("CONFIG", "SET", "list-max-listpack-size", "3")
+    engine.execute("RPUSH", "list", *"abcdefg")
+    return engine
+
+
+# What a redis-server 7.0 said of the same list.
+def test_object_of_a_list_of_several_nodes(values):
+    text = values.execute("DEBUG", "OBJECT", "list")
+    assert "encoding:quicklist serializedlength:49 " in text
+    assert text.endswith(
+        " ql_nodes:3 ql_avg_node:2.33 ql_listpack_max:3 ql_compressed:0 "
+        "ql_uncompressed_size:42"
+    )
+
+
+def test_quicklist(values):
+    shown = "Quicklist structure printed on stdout"
+    assert values.execute("DEBUG", "QUICKLIST", "list") == shown
+    assert values.execute("DEBUG", "QUICKLIST", "list", "1") == shown
+    assert refused(values, "DEBUG", "QUICKLIST", "text") == (
+        "ERR Not a quicklist encoded object."
+    )
+    assert refused(values, "DEBUG", "QUICKLIST", "absent") == "ERR no such key"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rooms"),
+    [
+        ("k", "v", (8, 16)),
+        ("b" * 60, "v" * 60, (64, 64)),
+        ("k" * 31, "v" * 300, (48, 320)),
+    ],
+)
+def test_sdslen(values, key, value, rooms):
+    values.execute("SET", key, value)
+    assert values.execute("DEBUG", "SDSLEN", key) == (
+        f"key_sds_len:{len(key)}, key_sds_avail:0, key_zmalloc: {rooms[0]}, "
+        f"val_sds_len:{len(value)}, val_sds_avail:0, val_zmalloc: {rooms[1]}"
+    )
+
+
+@pytest.mark.parametrize("key", ["number", "list"])
+def test_sdslen_of_what_is_no_text(values, key):
+    assert refused(values, "DEBUG", "SDSLEN", key) == "ERR Not an sds encoded string."
+
+
+def test_htstats(values):
+    values.execute("EXPIRE", "text", "100")
+    assert values.execute("DEBUG", "HTSTATS", "0") == (
+        b"[Dictionary HT]\nHash table 0 stats (main hash table):\n table size: 8\n"
+        b" number of elements: 5\n"
+        b"[Expires HT]\nHash table 0 stats (main hash table):\n table size: 4\n"
+        b" number of elements: 1\n"
+    )
+    assert b"No stats available for empty dictionaries" in (
+        values.execute("DEBUG", "HTSTATS", "1")
+    )
+    assert refused(values, "DEBUG", "HTSTATS", "16") == "ERR Out of range database"
+    assert b" number of elements: 2\n" in values.execute(
+        "DEBUG", "HTSTATS-KEY", "table"
+    )
+    assert refused(values, "DEBUG", "HTSTATS-KEY", "small").endswith("an hash table")
+
+
+def test_client_eviction(engine):
+    assert refused(engine, "DEBUG", "CLIENT-EVICTION") == (
+        "ERR maxmemory-clients is disabled."
+    )
+    engine.execute("CONFIG", "SET", "maxmemory-clients", "1gb")
+    lines = engine.execute("DEBUG", "CLIENT-EVICTION").decode().splitlines()
+    assert lines[0] == "bucket          0 -      32767: tot-mem:          0, clients: 1"
+    assert lines[1] == "bucket      32768 -      65535: tot-mem:          0, clients: 0"
+    assert (
+        lines[-1] == "bucket 4294967296+            : tot-mem:          0, clients: 0"
+    )
+    assert len(lines) == 19
+
+
+def test_checksums_may_be_skipped(engine):
+    engine.execute("SET", "k", "v")
+    payload = engine.execute("DUMP", "k")
+    wrong = payload[:-1] + bytes([payload[-1] ^ 1])
+    for on in ("0", "x"):
+        engine.execute("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", on)
+        assert refused(engine, "RESTORE", "copy", "0", wrong) == (
+            "ERR DUMP payload version or checksum are wrong"
+        )
+    engine.execute("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", "1")
+    assert engine.execute("RESTORE", "copy", "0", wrong) == "OK"
+    assert engine.execute("GET", "copy") == b"v"
+
+
+@pytest.mark.parametrize(
+    "word", ["SEGFAULT", "PANIC", "ASSERT", "OOM", "RESTART", "CRASH-AND-RECOVER 10"]
+)
+def test_nothing_ends_the_process(engine, word):
+    assert refused(engine, "DEBUG", *word.split()) == (
+        f"ERR DEBUG {word.split()[0]} would end this process and is refused."
+    )
+    assert engine.execute("PING") == "PONG"
+
+
+def test_there_is_no_append_only_file_to_load(engine):
+    assert refused(engine, "DEBUG", "LOADAOF") == (
+        "ERR DEBUG LOADAOF needs an append-only file."
+    )
+
+
+def test_layers_above_come_first(engine):
+    mine = INTERNALS[b"LEAK"]._replace(run=lambda _session, _args: b"mine")
+    engine.core.debug_subcommands[b"LEAK"] = mine
+    assert engine.execute("DEBUG", "LEAK", "x") == b"mine"
+
+
+def test_peak_reset_time_is_a_number_or_a_word(engine):
+    assert engine.execute("DEBUG", "REPLYBUFFER", "PEAK-RESET-TIME", "100") == "OK"
+    assert refused(engine, "DEBUG", "REPLYBUFFER", "PEAK-RESET-TIME", "x") == (
+        "ERR value is not an integer or out of range"
+    )

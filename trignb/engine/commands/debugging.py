@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from trignb.datatypes.rdb import dump_value
 from trignb.engine.args import to_int
 from trignb.engine.commands.connection import wrong_subcommand
+from trignb.engine.commands.internals import INTERNALS, Subcommand, list_fields
 from trignb.engine.commands.keys import object_encoding, object_refcount
 from trignb.engine.digest import dataset_digest, value_digest
 from trignb.engine.parameters import parse_memory
@@ -29,16 +29,8 @@ Args = list[bytes]
 
 # What a DUMP payload has beside the value: its type before, version and checksum after.
 _PAYLOAD_FRAME = 11
-
-
-class Subcommand(NamedTuple):
-    """What runs for a word, and how many arguments it takes, DEBUG and the word included.
-
-    A negative length means at least so many.
-    """
-
-    run: Callable[[Session, Args], Reply]
-    length: int
+# A mebibyte less than what a length in a listpack can say.
+_MOST_PACKED = (1 << 32) - (1 << 20)
 
 
 @command("DEBUG")
@@ -50,7 +42,7 @@ def debug(s: Session, args: Args) -> Reply:
     word = args[1].upper()
     if word == b"HELP" and len(args) == 2:
         return _help(s)
-    found = _SUBCOMMANDS.get(word) or s.core.debug_subcommands.get(word)
+    found = _subcommands(s).get(word)
     if found is None or not (
         len(args) == found.length or len(args) >= -found.length > 0
     ):
@@ -58,10 +50,14 @@ def debug(s: Session, args: Args) -> Reply:
     return found.run(s, args)
 
 
+def _subcommands(s: Session) -> dict[bytes, Subcommand]:
+    """Return all there are; what layers above have to say comes before what is said here."""
+    return INTERNALS | _SUBCOMMANDS | s.core.debug_subcommands
+
+
 def _help(s: Session) -> list[Status]:
     lines = ["DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
-    subcommands = sorted((_SUBCOMMANDS | s.core.debug_subcommands).items())
-    for word, (run, length) in subcommands:
+    for word, (run, length) in sorted(_subcommands(s).items()):
         lines += [word.decode() + (" ..." if length != 2 else ""), f"    {run.__doc__}"]
     return [Status(line) for line in [*lines, "HELP", "    Prints this help."]]
 
@@ -111,11 +107,15 @@ def _object(s: Session, args: Args) -> Status:
     encoding = object_encoding(s, named) or b""
     idle = s.core.access.idle_s(s.db, key) if s.core.access.is_on else 0
     lru = (s.core.now_ns() // 1_000_000_000 - idle) & 0xFFFFFF
+    payload = dump_value(value, s.core.config.values)
+    nodes = ""
+    if encoding == b"quicklist":
+        nodes = list_fields(value, s.core.config.values["list-compress-depth"])
     return Status(
         f"Value at:{id(value):#x} refcount:{object_refcount(s, named)} "
         f"encoding:{encoding.decode()} "
-        f"serializedlength:{len(dump_value(value)) - _PAYLOAD_FRAME} "
-        f"lru:{lru} lru_seconds_idle:{idle}"
+        f"serializedlength:{len(payload) - _PAYLOAD_FRAME} "
+        f"lru:{lru} lru_seconds_idle:{idle}{nodes}"
     )
 
 
@@ -142,7 +142,7 @@ def _change_repl_id(s: Session, args: Args) -> Status:
 def _quicklist_packed_threshold(s: Session, args: Args) -> Status:
     """Sets which elements of lists are too large to be packed; no list is packed here."""
     size = parse_memory(args[2].decode("utf-8", "replace"))
-    if size is None or size > 1 << 32:
+    if size is None or size > _MOST_PACKED:
         raise ResponseError(
             "ERR argument must be a memory value bigger than 1 and smaller than 4gb"
         )
@@ -202,23 +202,21 @@ def _positive(text: bytes) -> int:
     return number
 
 
-def _accept(s: Session, args: Args) -> Status:
-    """Accepts a setting of what does not exist here."""
-    return OK
-
-
 def _reply_buffer(s: Session, args: Args) -> Status:
     """Accepts settings of reply buffers, which grow and shrink by themselves here."""
-    if args[2].lower() not in (b"peak-reset-time", b"resizing"):
+    setting, value = args[2].lower(), args[3].lower()
+    if setting not in (b"peak-reset-time", b"resizing"):
         raise wrong_subcommand(args)
+    if setting == b"peak-reset-time" and value not in (b"never", b"reset"):
+        to_int(value)
     return OK
 
 
-def _struct_size(s: Session, args: Args) -> Status:
+def _struct_size(s: Session, args: Args) -> bytes:
     """Tells the sizes of Redis's structures on 64 bits."""
-    return Status(
-        "bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 "
-        "sdshdr64:17 "
+    return (
+        b"bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 "
+        b"sdshdr64:17 "
     )
 
 
@@ -245,13 +243,11 @@ _SUBCOMMANDS: Final[dict[bytes, Subcommand]] = {
     b"LISTPACK": Subcommand(_listpack, 3),
     b"LOG": Subcommand(_log, 3),
     b"OBJECT": Subcommand(_object, 3),
-    b"PAUSE-CRON": Subcommand(_accept, 3),
     b"POPULATE": Subcommand(_populate, -3),
     b"PROTOCOL": Subcommand(_protocol, 3),
     b"QUICKLIST-PACKED-THRESHOLD": Subcommand(_quicklist_packed_threshold, 3),
     b"REPLYBUFFER": Subcommand(_reply_buffer, 4),
     b"SET-ACTIVE-EXPIRE": Subcommand(_set_active_expire, 3),
-    b"SET-DISABLE-DENY-SCRIPTS": Subcommand(_accept, 3),
     b"SLEEP": Subcommand(_sleep, 3),
     b"STRINGMATCH-LEN": Subcommand(_stringmatch_len, 4),
     b"STRUCTSIZE": Subcommand(_struct_size, 2),

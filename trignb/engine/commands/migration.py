@@ -65,7 +65,7 @@ def _restore(s: Session, args: Args) -> Status:
     ttl = to_int(args[2])
     if ttl < 0:
         raise ResponseError("ERR Invalid TTL value, must be >= 0")
-    if not is_intact(payload):
+    if not is_intact(payload, checks=not core.skips_checksums):
         raise ResponseError("ERR DUMP payload version or checksum are wrong")
     try:
         value = load_value(payload, core.config.values)
