@@ -10,6 +10,7 @@ knows its nodes as well: which ids they hold and how many bytes each would take 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from itertools import pairwise
 from operator import attrgetter
 from typing import Final
@@ -236,9 +237,15 @@ class Stream:
         self, start: int, end: int = MAX_ID, count: int = 0, *, reverse: bool = False
     ) -> list[tuple[int, Items]]:
         """Return ids and entries between two ids, both included, at most `count` of them."""
+        return list(self.iter_range(start, end, count, reverse=reverse))
+
+    def iter_range(
+        self, start: int, end: int = MAX_ID, count: int = 0, *, reverse: bool = False
+    ) -> Iterable[tuple[int, Items]]:
+        """Go through the same as `range`; what changes the stream meanwhile is not seen."""
         ids, entries = self._ids, self._entries
-        low = bisect_left(ids, start, self._head)
-        high = bisect_right(ids, end, low)
+        low = bisect_left(ids, start, self._head) if start else self._head
+        high = bisect_right(ids, end, low) if end < MAX_ID else len(ids)
         if self._gaps:
             return self._range_with_gaps(low, high, count, reverse=reverse)
         if 0 < count < high - low:
@@ -246,10 +253,12 @@ class Stream:
                 low = high - count
             else:
                 high = low + count
-        found = list(zip(ids[low:high], entries[low:high], strict=True))
+        some_ids, some = ids[low:high], entries[low:high]
         if reverse:
-            found.reverse()
-        return found  # type: ignore[return-value]  # there are no gaps
+            some_ids.reverse()
+            some.reverse()
+        # There are no gaps.
+        return zip(some_ids, some, strict=True)  # type: ignore[arg-type]
 
     def _range_with_gaps(
         self, low: int, high: int, count: int, *, reverse: bool
@@ -400,9 +409,13 @@ class Stream:
         With ``whole_nodes`` only nodes that can go as a whole, and none that would make it
         more than ``limit`` entries (0: no limit).
         """
+        nodes = self.nodes
+        if whole_nodes and nodes and self.length - nodes[0].live < length:
+            # The usual way of XADD: not even the first can go.
+            return 0
         dropped = gone = 0
         part: StreamNode | None = None
-        for node in self.nodes:
+        for node in nodes:
             left = self.length - dropped
             if left <= length or (limit and dropped + node.live > limit):
                 break

@@ -34,6 +34,17 @@ def test_ids_given_by_the_clock(run):
     assert run("XADD k * f v") == b"%d-0" % (NOON_MS + 6)
 
 
+def test_a_rough_trim_goes_by_the_configuration_of_the_moment(run):
+    run("CONFIG SET stream-node-max-entries 1")
+    for _ in range(600):
+        run("XADD k * f v")
+    run("XADD k MAXLEN ~ 1 * f v")
+    assert run("XLEN k") == 501
+    run("CONFIG SET stream-node-max-entries 2")
+    run("XADD k MAXLEN ~ 1 * f v")
+    assert run("XLEN k") == 302
+
+
 def test_ids_given_in_part(run):
     assert run("XADD k 0-* f v") == b"0-1"
     assert run("XADD k 5-* f v") == b"5-0"

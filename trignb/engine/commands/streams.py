@@ -22,6 +22,8 @@ from trignb.errors import ResponseError
 from trignb.reply import OK, Reply, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trignb.engine.database import Database
     from trignb.engine.session import Session
 
@@ -86,10 +88,15 @@ def show_entry(entry_id: int, items: Items) -> list[Reply]:
     return [format_id(entry_id), list(items)]
 
 
-def show_entries(found: list[tuple[int, Items]]) -> list[Reply]:
+def show_entries(found: Iterable[tuple[int, Items]]) -> list[Reply]:
     """Return entries as commands reply them; written out, a call each would double it."""
     return [
-        [b"%d-%d" % (entry_id >> 64, entry_id & MAX_SEQUENCE), list(items)]
+        [
+            b"%d-%d" % (entry_id >> 64, sequence)
+            if (sequence := entry_id & MAX_SEQUENCE)
+            else b"%d-0" % (entry_id >> 64),
+            [*items],
+        ]
         for entry_id, items in found
     ]
 
@@ -179,29 +186,26 @@ def xadd(s: Session, args: Args) -> bytes | None:
 
 
 # ``MAXLEN ~ 1000 *`` is the same from call to call, and reading it takes as long as adding.
-_KNOWN: Final[dict[tuple[bytes, ...], _Options]] = {}
+# A rough trim is limited by ``stream-node-max-entries``, so that is part of what was read.
+_KNOWN: Final[dict[tuple[bytes | int, ...], _Options]] = {}
 _MOST_KNOWN: Final = 64
 
 
 def _known_options(s: Session, args: Args) -> _Options | None:
     """Return the options of a trim with a bound and an id of ``*``, None for others."""
-    if len(args) < 6 or args[5] != b"*" or s.core.is_loading:
+    core = s.core
+    if len(args) < 6 or args[5] != b"*" or core.is_loading:
         return None
-    words = (args[2], args[3], args[4])
-    options = _KNOWN.get(words)
+    entries = core.config.values["stream-node-max-entries"]
+    known = (args[2], args[3], args[4], entries)
+    options = _KNOWN.get(known)
     if options is None:
         options = _parse_options(s, args, adding=True)
-        # A rough trim is limited by the configuration, which may change.
         if options.at != 5 or options.trim is None:
             return None
         if len(_KNOWN) >= _MOST_KNOWN:
             _KNOWN.clear()
-        _KNOWN[words] = options
-    trim = options.trim
-    if trim is not None and trim.is_rough:
-        limit = _effective_limit(s, 0, given=False, is_rough=True)
-        if limit != trim.limit:
-            return options._replace(trim=trim._replace(limit=limit))
+        _KNOWN[known] = options
     return options
 
 
@@ -432,7 +436,9 @@ def xlen(s: Session, args: Args) -> int:
 @command("XRANGE")
 def xrange(s: Session, args: Args) -> Reply:
     """Returns the entries between two ids, oldest first."""
-    start, end = to_start(args[2]), to_end(args[3])
+    low, high = args[2], args[3]
+    start = 0 if low == b"-" else to_start(low)
+    end = MAX_ID if high == b"+" else to_end(high)
     return _range(s, args, start, end, reverse=False)
 
 
@@ -454,4 +460,4 @@ def _range(s: Session, args: Args, start: int, end: int, *, reverse: bool) -> Re
         return []
     if count == 0:
         return s.null_array
-    return show_entries(stream.range(start, end, count or 0, reverse=reverse))
+    return show_entries(stream.iter_range(start, end, count or 0, reverse=reverse))
