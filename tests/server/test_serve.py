@@ -119,6 +119,21 @@ def test_a_file_and_the_command_line(tmp_path: Path) -> None:
     }
 
 
+def test_config_rewrite(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "redis.conf"
+    path.write_text("# mine\nbind 127.0.0.1\nmaxmemory 1mb\nhz 10\n")
+    _, client = serve("--config", str(path))
+    client.config_set("maxmemory", "2mb")
+    client.config_set("slowlog-max-len", "5")
+    assert client.config_rewrite()
+    lines = path.read_text().splitlines()
+    assert lines[:4] == ["# mine", "bind 127.0.0.1", "maxmemory 2097152", "hz 10"]
+    assert "slowlog-max-len 5" in lines
+    assert client.info("server")["config_file"] == str(path)
+    _, again = serve("--config", str(path))
+    assert again.config_get("slowlog-max-len") == {"slowlog-max-len": "5"}
+
+
 def test_what_is_no_directive(tmp_path: Path) -> None:
     with pytest.raises(DirectiveError, match="belongs to no directive"):
         read_directives(["x"], None)

@@ -33,12 +33,14 @@ _MODULE_PREFIX = "redisgears_2."
 class Config:
     """The parameters' values, parsed, by canonical name in ``values``.
 
-    ``parameters`` maps every name, aliases included, to its `Parameter`.
+    ``parameters`` maps every name, aliases included, to its `Parameter`; ``file`` is where CONFIG
+    REWRITE writes, empty when the configuration comes from no file.
     """
 
     def __init__(self, databases: int) -> None:
         self.parameters: dict[str, Parameter] = {}
         self.values: dict[str, Any] = {}
+        self.file = ""
         self._watchers: dict[str, list[Watcher]] = {}
         self.add(PARAMETERS)
         self.values["databases"] = databases

@@ -128,7 +128,7 @@ def _server(core: Core) -> Fields:
         "configured_hz": hz,
         "lru_clock": now_ns // _SECOND_NS & 0xFFFFFF,
         "executable": sys.executable,
-        "config_file": "",
+        "config_file": core.config.file,
         "io_threads_active": 0,
     }
 

@@ -100,6 +100,7 @@ def serve_engine(
     engine = Engine(databases=_number(own, "databases", "16"))
     try:
         _configure(engine, directives, say)
+        _remember(engine, own, path)
         _load_data(engine, say)
         for library in libraries:
             engine.load(library.read_text("utf-8"))
@@ -131,6 +132,16 @@ def _configure(engine: Engine, directives: dict[str, str], say: Any) -> None:
     if "dir" in known:
         engine.saver.has_directory = True
     engine.core.config.set_initial(known)
+
+
+def _remember(engine: Engine, own: dict[str, str], path: Path | None) -> None:
+    """Let CONFIG GET and CONFIG REWRITE know the directives that were taken apart."""
+    config = engine.core.config
+    for name in ("bind", "unixsocket", "logfile"):
+        if own[name]:
+            config.values[name] = own[name]
+    config.values["tls-port"] = _number(own, "tls-port", "0")
+    config.file = "" if path is None else str(path.resolve())
 
 
 def _load_data(engine: Engine, say: Any) -> None:

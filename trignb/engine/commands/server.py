@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trignb.engine.args import syntax_error, to_int
 from trignb.engine.commands.connection import wrong_subcommand
 from trignb.engine.help import help_lines
+from trignb.engine.rewriting import rewrite_file
 from trignb.engine.sizes import STARTUP_BYTES, VALUE_SAMPLES, estimate_key
 from trignb.engine.spec import CommandFamily
 from trignb.engine.stats import REDIS_VERSION, info_text, reset_stats
@@ -59,8 +60,15 @@ def config_resetstat(s: Session, args: Args) -> Status:
 
 @command("CONFIG REWRITE")
 def config_rewrite(s: Session, args: Args) -> Status:
-    """Writes the configuration file anew; an engine in memory has none."""
-    raise ResponseError("ERR The server is running without a config file")
+    """Writes the configuration file anew; only an engine that is served has one."""
+    config = s.core.config
+    if not config.file:
+        raise ResponseError("ERR The server is running without a config file")
+    try:
+        rewrite_file(config.file, config)
+    except OSError as error:
+        raise ResponseError(f"ERR Rewriting config file: {error.strerror}") from None
+    return OK
 
 
 @command("CONFIG HELP")
