@@ -193,9 +193,7 @@ class Engine:
         """
         with open(path, "rb") as file:
             data = file.read()
-        load_contents(
-            self.core, self.lua_libraries, data, spare=True, progress=progress
-        )
+        load_contents(self.core, self.lua_libraries, data, progress=progress)
         return sum(len(db.data) for db in self.core.databases)
 
     # -- commands

@@ -49,10 +49,8 @@ from trignb.reply import NO_REPLY
 
 if TYPE_CHECKING:
     from trignb.engine.commands.internals import Subcommand
-    from trignb.engine.kept import Kept
     from trignb.engine.session import Session
     from trignb.engine.spec import Command, CommandFamily
-    from trignb.engine.stats import ModuleSection
 
 __all__ = ["Core", "Effect", "Listener", "Sink"]
 
@@ -159,17 +157,13 @@ class Core:
         self.breathe: Callable[[float], object] = time.sleep
 
         self.saves = SaveState(self.started_ns)
-        # What layers above have in RDB files.
-        self.kept: list[Kept] = []
         # What layers above add to DEBUG.
         self.debug_subcommands: dict[bytes, Subcommand] = {}
 
         # What layers above present as modules, as MODULE LIST shows them.
         self.modules: list[dict[bytes, Any]] = []
-        # What they know for INFO MEMORY: how many scripts and functions there are.
+        # What layers above know for INFO MEMORY: how many scripts and functions there are.
         self.info_counts: dict[str, Callable[[], int]] = {}
-        # Their sections of INFO.
-        self.info_sections: list[ModuleSection] = []
 
         self.config = Config(databases)
         self.limits = Limits(self.config)
@@ -183,6 +177,8 @@ class Core:
         self.cursors = Cursors()
         self.tracking = TrackingTable(self)
         self.monitors = Monitors(self)
+        # Who looks by MONITOR; empty, it costs a command one test.
+        self.monitoring = self.monitors.sessions
         self.pause = Pause(self)
         self.blocking = Blocking(self)
         # The queues of blocked commands; empty, it costs a write one test.
@@ -255,7 +251,7 @@ class Core:
         self.nesting += 1
         command.calls += 1
         try:
-            if self.monitors.sessions:
+            if self.monitoring:
                 self.monitors.starts(session, command, args)
             if self.timing.enabled:
                 return self.timing.measure(session, command, args)
@@ -264,7 +260,7 @@ class Core:
             self.note_failure(command, error)
             raise
         finally:
-            if self.monitors.sessions:
+            if self.monitoring:
                 self.monitors.ended(session, command, args)
             if session.tracking is not None:
                 self.tracking.remember(session, command, args)
@@ -322,7 +318,7 @@ class Core:
             dirty = self.dirty
             self.argv = args
             command.calls += 1
-            if self.monitors.sessions:
+            if self.monitoring:
                 self.monitors.starts(session, command, args)
             try:
                 if self.timing.enabled:
@@ -333,7 +329,7 @@ class Core:
                 self.note_failure(command, error)
                 raise
             finally:
-                if self.monitors.sessions:
+                if self.monitoring:
                     self.monitors.ended(session, command, args)
             if self.after:
                 self.collect(session.db.index, args, dirty)
@@ -554,9 +550,7 @@ class Core:
     @property
     def observed(self) -> bool:
         """Whether somebody looks at every command: the command log, the clock, MONITOR."""
-        return (
-            self.commands.enabled or self.timing.enabled or bool(self.monitors.sessions)
-        )
+        return self.commands.enabled or self.timing.enabled or bool(self.monitoring)
 
     def rearm_sessions(self) -> None:
         """Let every session see that gates or observers have changed."""
