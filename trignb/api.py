@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trignb.engine.core import Core
 from trignb.engine.dispatch import make_execute
+from trignb.engine.files import replacing
 from trignb.engine.session import Session
 from trignb.functions.registry import Registry
 from trignb.lua.commands import function_family, script_family
@@ -23,7 +24,7 @@ from trignb.persistence.commands import reload_subcommand, save_family
 from trignb.persistence.loading import highest_database, install
 from trignb.persistence.loading import load as load_contents
 from trignb.persistence.rdb_file import read_rdb
-from trignb.persistence.saving import Saver, replacing
+from trignb.persistence.saving import Saver
 
 if TYPE_CHECKING:
     import redis

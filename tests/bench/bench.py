@@ -3,6 +3,8 @@
 Absolute times say little on a machine that others use too; ratios to a peer measured in the
 same minutes say much. Every measurement is repeated, ours and the peer's in turn, and the
 best of each is taken. Nothing fails here and nothing is written.
+
+Long because one run, of one process and its children, measures everything side by side.
 """
 
 from __future__ import annotations

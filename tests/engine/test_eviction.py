@@ -1,4 +1,7 @@
-"""Eviction: policies, units, events, propagation, and what is refused when memory is short."""
+"""Eviction: policies, units, events, propagation, and what is refused when memory is short.
+
+Long because the eight policies and the refusals are tried on the same small engines and helpers.
+"""
 
 from __future__ import annotations
 

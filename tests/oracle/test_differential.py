@@ -284,14 +284,15 @@ sessions = st.lists(
 )
 
 
-@settings(
-    max_examples=SESSIONS,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.large_base_example,
-        HealthCheck.function_scoped_fixture,
-    ],
-)
+# A session is long on purpose, and each cleans up after itself.
+LONG_SESSIONS = [
+    HealthCheck.too_slow,
+    HealthCheck.large_base_example,
+    HealthCheck.function_scoped_fixture,
+]
+
+
+@settings(max_examples=SESSIONS, suppress_health_check=LONG_SESSIONS)
 @given(steps=sessions)
 def test_sessions_agree(
     oracle_runner: OracleRunner, counts: Counter[str], steps: list[Any]

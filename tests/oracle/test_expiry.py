@@ -12,12 +12,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracle.pair import Pair
 from oracle.test_differential import (
     KEYSPACE,
+    LONG_SESSIONS,
     TRANSACTIONS,
     call,
     end,
@@ -102,14 +103,7 @@ sessions = st.lists(
 )
 
 
-@settings(
-    max_examples=SESSIONS,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.large_base_example,
-        HealthCheck.function_scoped_fixture,
-    ],
-)
+@settings(max_examples=SESSIONS, suppress_health_check=LONG_SESSIONS)
 @given(steps=sessions)
 def test_sessions_agree_on_keys_that_are_due(
     oracle_runner: OracleRunner, counts: Counter[str], steps: list[Any]

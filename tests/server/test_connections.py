@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from trignb import Engine
+from trignb import Engine, ResponseError
 from trignb.server.server import Server
 
 from .conftest import Wire
@@ -239,3 +240,49 @@ def test_closing_the_server_leaves_the_engine(engine: Engine, server: Server) ->
     with pytest.raises(redis.ConnectionError):
         client.get("a")
     assert engine.execute("GET", "a") == b"1"
+
+
+def test_tls(engine: Engine, tmp_path: Path) -> None:
+    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
+            *("-subj", "/CN=localhost", "-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    for name, value in (
+        ("tls-cert-file", certificate),
+        ("tls-key-file", key),
+        ("tls-auth-clients", "no"),
+    ):
+        engine.execute("CONFIG", "SET", name, value)
+    with engine.serve(port=None, tls_port=0) as server:
+        client = redis.Redis(port=server.tls_port, ssl=True, ssl_cert_reqs="none")
+        # More than a record of TLS holds, both ways.
+        assert client.set("large", "x" * 1_000_000)
+        assert client.get("large") == b"x" * 1_000_000
+        client.close()
+        plain = Wire(server.tls_port)
+        plain.send(b"PING\r\n")
+        assert plain.is_closed()
+        plain.sock.close()
+
+
+def test_tls_without_a_certificate(engine: Engine) -> None:
+    with pytest.raises(ResponseError, match="^Unable to update TLS configuration"):
+        engine.serve(tls_port=0)
+
+
+def test_each_of_two_servers_stays_open_to_its_clients(engine: Engine) -> None:
+    engine.execute("CONFIG", "SET", "busy-reply-threshold", "50")
+    with engine.serve() as one, engine.serve() as two:
+        for server in (one, two):
+            busy, other = Wire(server.port), Wire(server.port)
+            busy.send(b"EVAL 'while true do end' 0\r\n")
+            time.sleep(0.2)
+            other.ask(b"SCRIPT KILL\r\n", b"+OK\r\n")
+            assert busy.sock.recv(1000).startswith(b"-ERR Script killed by user")
+            busy.sock.close()
+            other.sock.close()

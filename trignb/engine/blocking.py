@@ -226,6 +226,16 @@ class Blocking:
             raise waiter.error
         return waiter.reply if waiter.is_done else waiter.session.null_array
 
+    def time_out(self, waiter: Waiter) -> None:
+        """End a wait whose time is up, for threads that do not sleep on the waiter."""
+        self.core.acquire_in_background()
+        try:
+            if not waiter.is_done:
+                self.forget(waiter)
+                waiter.finish(waiter.session.null_array)
+        finally:
+            self.core.lock.release()
+
     def forget(self, waiter: Waiter) -> None:
         """Take a waiter off all queues."""
         for place in waiter.places:

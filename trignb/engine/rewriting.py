@@ -7,12 +7,11 @@ default and has no line is added at the end. Comments, and directives that are n
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from trignb.engine.files import replacing
 from trignb.resp.inline import split_inline
 
 if TYPE_CHECKING:
@@ -41,17 +40,8 @@ def rewrite_file(path: str, config: Config) -> None:
     text = ""
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as old:
         text = old.read().decode("utf-8", "surrogateescape")
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
-    try:
-        with open(temporary, "xb") as new:
-            new.write(rewritten(text, config).encode("utf-8", "surrogateescape"))
-            new.flush()
-            os.fsync(new.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with replacing(path) as new:
+        new.write(rewritten(text, config).encode("utf-8", "surrogateescape"))
 
 
 def rewritten(text: str, config: Config) -> str:

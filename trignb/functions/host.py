@@ -227,18 +227,10 @@ class LibraryHost:
 
         waiter.on_done = finished
         if waiter.timeout_s:
-            pending.timer = threading.Timer(waiter.timeout_s, self._time_out, [waiter])
+            time_out = self.core.blocking.time_out
+            pending.timer = threading.Timer(waiter.timeout_s, time_out, [waiter])
             pending.timer.daemon = True
             pending.timer.start()
-
-    def _time_out(self, waiter: Waiter) -> None:
-        self.acquire()
-        try:
-            if not waiter.is_done:
-                self.core.blocking.forget(waiter)
-                waiter.finish(None)
-        finally:
-            self.release()
 
     # -- client.block
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import secrets
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from trignb.engine.files import replacing
 from trignb.engine.sizes import estimate_database
 from trignb.engine.spec import WRITE
 from trignb.engine.stats import REDIS_VERSION
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from trignb.engine.spec import Command
     from trignb.lua.libraries import Libraries
 
-__all__ = ["Saver", "replacing"]
+__all__ = ["Saver"]
 
 logger = logging.getLogger(__name__)
 
@@ -316,20 +315,3 @@ def _watch_points(saver_ref: weakref.ref[Saver], stop: threading.Event) -> None:
             return
         saver.look_at_points()
         del saver
-
-
-@contextlib.contextmanager
-def replacing(path: str) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` when all of it is on disk."""
-    name = f"temp-{os.getpid()}-{secrets.token_hex(4)}.rdb"
-    temporary = os.path.join(os.path.dirname(path), name)
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

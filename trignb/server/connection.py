@@ -18,7 +18,7 @@ from trignb.engine.blocking import Waiter
 from trignb.engine.pause import Postponed
 from trignb.engine.session import Session
 from trignb.errors import EngineClosed, ResponseError
-from trignb.reply import NO_REPLY, OK, Reply, Status
+from trignb.reply import NO_REPLY, OK, Status
 from trignb.resp.encode import encode, encode_error, encode_push
 from trignb.resp.parse import RequestParser
 
@@ -62,7 +62,6 @@ class Connection:
         "_unsent",
         "_unsent_bytes",
         "_waiter",
-        "created",
         "last_seen",
         "out",
         "server",
@@ -75,14 +74,14 @@ class Connection:
     ) -> None:
         self.server = server
         self.sock = sock
-        self.created = self.last_seen = time.monotonic()
+        self.last_seen = time.monotonic()
         self.session = session = Session(server.core, 2)
         session.address, session.local_address = address, local
         session.on_push = self._push
         session.on_line = self._line
         session.link = self
         self.out: list[bytes] = []
-        self._parser = RequestParser(server.max_bulk)
+        self._parser = RequestParser()
         # Commands that came while one of them waits.
         self._backlog: deque[list[bytes]] = deque()
         self._waiter: Waiter | None = None
@@ -123,15 +122,18 @@ class Connection:
         """Run the commands in some bytes."""
         parser, server = self._parser, self.server
         server.bytes_in += len(data)
+        parser.max_bulk = server.values["proto-max-bulk-len"]
         parser.is_stranger = not self.session.authenticated
         commands = parser.feed(data)
         if self._waiter is not None or self._backlog or self._held is not None:
             self._backlog.extend(commands)
         else:
             self._process(commands)
-        if parser.buffered > _SMALL_QUERY and self.query_bytes > server.query_limit:
-            self.close()
-            return
+        if parser.buffered > _SMALL_QUERY:
+            limit = server.values["client-query-buffer-limit"]
+            if self.query_bytes > limit:
+                self.close()
+                return
         if parser.error is not None and not self._backlog:
             self._refuse_protocol()
 
@@ -209,7 +211,7 @@ class Connection:
     def _suspend(self, waiter: Waiter) -> None:
         self._waiter = waiter
         if waiter.timeout_s:
-            time_out = partial(self._time_out, waiter)
+            time_out = partial(self.server.core.blocking.time_out, waiter)
             self._timer = self.server.loop.call_later(waiter.timeout_s, time_out)
         waiter.on_done = self._on_done
         if waiter.is_done:
@@ -218,12 +220,6 @@ class Connection:
     def _on_done(self, waiter: Waiter) -> None:
         """Take note that the wait is over; any thread, under the engine's lock."""
         self.server.loop.call_soon(partial(self._resume, waiter))
-
-    def _time_out(self, waiter: Waiter) -> None:
-        with self.server.core.lock:
-            if not waiter.is_done:
-                self.server.core.blocking.forget(waiter)
-                waiter.finish(waiter.session.null_array)
 
     def _resume(self, waiter: Waiter) -> None:
         if self._waiter is not waiter:
@@ -261,10 +257,6 @@ class Connection:
         if not self._is_closing:
             self.out.append(data)
             self.queue()
-
-    def reply(self, reply: Reply) -> None:
-        """Send a reply that comes late."""
-        self.send(encode(reply, self.session.resp))
 
     # -- sending
 

@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -95,14 +96,12 @@ class Server:
         self.rejected = 0
         # SHUTDOWN has saved or was told not to.
         self.was_shut_down = False
-        self.max_bulk = self.query_limit = self.max_clients = self.keepalive = 0
-        self.idle_limit = 0
-        self._limits: dict[str, tuple[int, int, int]] = {}
+        # Read where they are needed, which is on no hot path.
+        self.values = core.config.values
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self.run = make_run(core, _as_reply)
         self.loop = Loop(self._before_send, self._flush, self._on_error)
-        self._watch_config()
         self.listeners: list[Listener] = []
         try:
             self._listen(port, unixsocket, tls_port)
@@ -112,24 +111,12 @@ class Server:
         self.port = next((x.port for x in self.listeners if x.port and not x.tls), 0)
         self.tls_port = next((x.port for x in self.listeners if x.tls), 0)
         core.servers.append(self)
-        core.breathe = self._breathe
+        core.breathe = partial(_breathe, core)
 
     # -- setting up
 
-    def _watch_config(self) -> None:
-        watch = self.core.config.on_change
-        for name, attribute in (
-            ("proto-max-bulk-len", "max_bulk"),
-            ("client-query-buffer-limit", "query_limit"),
-            ("maxclients", "max_clients"),
-            ("timeout", "idle_limit"),
-            ("tcp-keepalive", "keepalive"),
-            ("client-output-buffer-limit", "_limits"),
-        ):
-            watch(name, partial(setattr, self, attribute))
-
     def _listen(self, port: int | None, unixsocket: str, tls_port: int | None) -> None:
-        values = self.core.config.values
+        values = self.values
         backlog = values["tcp-backlog"]
         if port is not None:
             self.listeners.append(listen_tcp(self.host, port, backlog, None))
@@ -199,13 +186,6 @@ class Server:
             for connection in waiting:
                 connection.flush()
 
-    def _breathe(self, seconds: float) -> None:
-        """Serve others from within a script; on another thread just sleep."""
-        if self.loop.is_mine:
-            self.loop.pump(seconds)
-        else:
-            threading.Event().wait(seconds)
-
     def _on_error(self, error: BaseException) -> None:
         lines = traceback.format_exception(error)
         self.log("".join(lines))
@@ -214,12 +194,13 @@ class Server:
 
     def _cron(self) -> None:
         self.loop.call_later(_CRON_S, self._cron)
+        idle_limit = self.values["timeout"]
         for connection in list(self.connections):
             if connection.output_bytes:
                 connection.check_output_limit()
             if (
-                self.idle_limit
-                and connection.idle_s > self.idle_limit
+                idle_limit
+                and connection.idle_s > idle_limit
                 and not connection.is_waiting
                 and not connection.session.subscription_count
             ):
@@ -255,10 +236,10 @@ class Server:
         if not listener.path:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._keep_alive(sock)
-        if len(self.connections) >= self.max_clients:
+        if len(self.connections) >= self.values["maxclients"]:
             self.rejected += 1
             return _turn_away(sock, _FULL)
-        protected = self.core.config.values["protected-mode"]
+        protected = self.values["protected-mode"]
         if protected and not is_local and self.core.permissions.is_open():
             self.rejected += 1
             return _turn_away(sock, _PROTECTED)
@@ -273,12 +254,13 @@ class Server:
         self.loop.add(sock, connection)
 
     def _keep_alive(self, sock: socket.socket) -> None:
-        if not self.keepalive:
+        seconds = self.values["tcp-keepalive"]
+        if not seconds:
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_KEEPIDLE"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, self.keepalive)
-            interval = max(self.keepalive // 3, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+            interval = max(seconds // 3, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
@@ -292,7 +274,10 @@ class Server:
         kind = "normal"
         if session.channels or session.patterns or session.shard_channels:
             kind = "pubsub"
-        return self._limits[kind]
+        limits: dict[str, tuple[int, int, int]] = self.values[
+            "client-output-buffer-limit"
+        ]
+        return limits[kind]
 
     # -- as a context manager
 
@@ -322,6 +307,15 @@ class _Acceptor:
     def ready(self, _mask: int) -> None:
         """Accept."""
         self.server.accept(self.listener)
+
+
+def _breathe(core: Core, seconds: float) -> None:
+    """Serve others from within a script; on a thread that serves nobody just sleep."""
+    for server in core.servers:
+        if server.loop.is_mine:
+            server.loop.pump(seconds)
+            return
+    time.sleep(seconds)
 
 
 def _as_reply(waiter: Waiter) -> Waiter:
