@@ -49,8 +49,10 @@ from trignb.reply import NO_REPLY
 
 if TYPE_CHECKING:
     from trignb.engine.commands.internals import Subcommand
+    from trignb.engine.kept import Kept
     from trignb.engine.session import Session
     from trignb.engine.spec import Command, CommandFamily
+    from trignb.engine.stats import ModuleSection
 
 __all__ = ["Core", "Effect", "Listener", "Sink"]
 
@@ -157,13 +159,17 @@ class Core:
         self.breathe: Callable[[float], object] = time.sleep
 
         self.saves = SaveState(self.started_ns)
-        # What layers above add to DEBUG.
+        # What layers above have in RDB files.
+        self.kept: list[Kept] = []
+        # What they add to DEBUG.
         self.debug_subcommands: dict[bytes, Subcommand] = {}
 
         # What layers above present as modules, as MODULE LIST shows them.
         self.modules: list[dict[bytes, Any]] = []
-        # What layers above know for INFO MEMORY: how many scripts and functions there are.
+        # What they know for INFO MEMORY: how many scripts and functions there are.
         self.info_counts: dict[str, Callable[[], int]] = {}
+        # Their sections of INFO.
+        self.info_sections: list[ModuleSection] = []
 
         self.config = Config(databases)
         self.limits = Limits(self.config)

@@ -88,6 +88,9 @@ class Session:
         The connection of a client that is not in this process.
     tracking : Tracking or None
         What CLIENT TRACKING turned on.
+    is_primary : bool
+        Its commands come from our primary or from an append-only file: those that nobody else may
+        send are accepted.
     intercept : callable or None
         Set when anything about the session is unusual; the fast path makes this one test.
     """
@@ -104,6 +107,7 @@ class Session:
         "id",
         "inbox",
         "intercept",
+        "is_primary",
         "last_command",
         "lib_name",
         "lib_version",
@@ -137,7 +141,7 @@ class Session:
         self.created_ns = core.clock.read()
         self.last_command: Command | None = None
         self.closed = False
-        self.no_evict = self.no_touch = False
+        self.no_evict = self.no_touch = self.is_primary = False
         self.tracking: Tracking | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_line: Callable[[Status], None] | None = None

@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from trignb.engine.durations import percentiles
 from trignb.engine.parameters import show_percentile
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from trignb.engine.core import Core
     from trignb.engine.spec import Command
 
-__all__ = ["REDIS_VERSION", "SECTIONS", "human_size", "info_text", "reset_stats"]
+__all__ = [
+    "REDIS_VERSION",
+    "SECTIONS",
+    "ModuleSection",
+    "human_size",
+    "info_text",
+    "reset_stats",
+]
 
 # The version of Redis that the engine answers like.
 REDIS_VERSION: Final = "7.2.6"
@@ -29,6 +36,24 @@ Fields = Mapping[str, Any]
 
 _SECOND_NS: Final = 1_000_000_000
 _DAY_S: Final = 86_400
+
+
+class ModuleSection(NamedTuple):
+    """A section of what layers above present as a module."""
+
+    module: str
+    title: str
+    fields: Callable[[], Fields]
+
+    def is_wanted(self, names: set[str]) -> bool:
+        """Whether it was asked for, by its name, the module's, or with everything."""
+        own = {"everything", "modules", self.module, f"{self.module}_{self.title}"}
+        return not names.isdisjoint(name.lower() for name in own)
+
+    def text(self) -> str:
+        """Return its lines; the module's name stands before each."""
+        fields = {f"{self.module}_{k}": v for k, v in self.fields().items()}
+        return _section_text(f"{self.module}_{self.title}", fields)
 
 
 def info_text(core: Core, names: Iterable[str]) -> str:
@@ -40,11 +65,13 @@ def info_text(core: Core, names: Iterable[str]) -> str:
         chosen = wanted & set(SECTIONS)
         if "default" in wanted:
             chosen |= set(SECTIONS) - _NOT_BY_DEFAULT
-    return "\r\n".join(
+    texts = [
         _section_text(SECTIONS[name][0], SECTIONS[name][1](core))
         for name in SECTIONS
         if name in chosen
-    )
+    ]
+    texts += [each.text() for each in core.info_sections if each.is_wanted(wanted)]
+    return "\r\n".join(texts)
 
 
 def _section_text(title: str, fields: Fields) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from trignb.engine.kept import loading
 from trignb.errors import RdbError, ResponseError
 from trignb.persistence.rdb_file import Contents, Keys, read_rdb
 
@@ -25,6 +27,7 @@ def load(
     *,
     flush: bool = True,
     merge: bool = False,
+    spare: bool = False,
     progress: Progress | None = None,
 ) -> Contents:
     """Load the contents of a file; nobody hears of it, and no counter of changes moves.
@@ -41,6 +44,8 @@ def load(
         Whether the keys and libraries there are make way.
     merge : bool
         Whether a key or library of the file may take the place of one there is.
+    spare : bool
+        Whether what layers above keep (JavaScript libraries) stays when the file has none.
     progress : callable, optional
         See `trignb.persistence.rdb_file.read_rdb`.
 
@@ -52,7 +57,7 @@ def load(
     now_ms = core.clock.read() // 1_000_000
     contents = read_rdb(data, core.config.values, now_ms, progress)
     with core.lock:
-        install(core, libraries, contents, flush=flush, merge=merge)
+        install(core, libraries, contents, flush=flush, merge=merge, spare=spare)
     return contents
 
 
@@ -63,6 +68,7 @@ def install(
     *,
     flush: bool = True,
     merge: bool = False,
+    spare: bool = False,
 ) -> None:
     """Put the contents of a file in; the lock is held. Options as for `load`."""
     check_databases(contents, len(core.databases))
@@ -71,10 +77,19 @@ def install(
             for key in keys.data.keys() & core.databases[index].data.keys():
                 raise RdbError(f"the key {key!r} is there already")
     policy = b"FLUSH" if flush else b"REPLACE" if merge else b"APPEND"
-    was_loading, core.is_loading = core.is_loading, True
-    try:
-        # Only this can fail, and it undoes what it did.
-        libraries.restore(contents.functions, policy)
+    with loading(core, clear=False), ExitStack() as undo:
+        # Only these can fail, and they undo what they did.
+        prepared = []
+        for kept in core.kept:
+            value = contents.aux.get(kept.field)
+            upgrade = not flush or (spare and value is None)
+            prepared.append(kept.prepare(value, upgrade=upgrade))
+            undo.callback(prepared[-1].discard)
+        _restore(libraries, contents.functions, policy)
+        undo.pop_all()
+        if flush:
+            for listener in core.flush_listeners:
+                listener()
         for db in core.databases:
             keys = contents.databases.get(db.index, _NONE)
             if flush:
@@ -82,14 +97,19 @@ def install(
             elif keys.data:
                 db.replace_data(*_merged(db, keys))
             _note_access(core, db, keys)
-    except ResponseError as error:
-        raise RdbError(f"a library of functions cannot be loaded: {error}") from None
-    finally:
-        core.is_loading = was_loading
+        for ready in prepared:
+            ready.install()
     if any(db.expires for db in core.databases):
         core.wake_cycle()
     core.saves.keys_expired = contents.expired
     core.saves.keys_loaded = sum(len(k.data) for k in contents.databases.values())
+
+
+def _restore(libraries: Libraries, functions: list[bytes], policy: bytes) -> None:
+    try:
+        libraries.restore(functions, policy)
+    except ResponseError as error:
+        raise RdbError(f"a library of functions cannot be loaded: {error}") from None
 
 
 def check_databases(contents: Contents, databases: int) -> None:

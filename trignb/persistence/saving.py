@@ -117,12 +117,14 @@ class Saver:
     def _facts(self) -> Facts:
         core = self.core
         used = sum(map(estimate_database, core.databases))
+        kept = ((each.field, each.value()) for each in core.kept)
         return {
             b"redis-ver": REDIS_VERSION.encode(),
             b"redis-bits": b"64",
             b"ctime": b"%d" % (core.clock.read() // 1_000_000_000),
             b"used-mem": b"%d" % used,
             b"aof-base": b"0",
+            **{name: value for name, value in kept if value is not None},
         }
 
     def _begin(

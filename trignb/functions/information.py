@@ -1,0 +1,67 @@
+"""What INFO says of libraries. Source: triggers and functions, section 14."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from trignb.engine.stats import ModuleSection
+
+if TYPE_CHECKING:
+    from trignb.functions.library import Library
+    from trignb.functions.registry import Registry
+
+__all__ = ["MODULE", "info_sections"]
+
+MODULE: Final = "redisgears_2"
+
+
+def info_sections(registry: Registry) -> list[ModuleSection]:
+    """Return the sections of one engine's registry."""
+
+    def uninitialised() -> Mapping[str, str]:
+        # V8 is loaded with the first library.
+        return {} if registry.is_initialised else {"js": "not loaded"}
+
+    def aggregated() -> Mapping[str, int]:
+        statistics = [
+            library.runtime.heap_statistics() for library in registry.libraries.values()
+        ]
+        return {
+            "active": len(statistics),
+            "not_active": registry.retired_count,
+            "combined_memory_limit": sum(each.limit for each in statistics),
+        }
+
+    def per_library() -> Mapping[str, str]:
+        return {
+            hashlib.sha256(library.name.encode()).hexdigest(): _describe(library)
+            for library in registry.libraries.values()
+        }
+
+    return [
+        ModuleSection(MODULE, "UninitialisedBackends", uninitialised),
+        ModuleSection(MODULE, "V8AggregatedLibraryStatistics", aggregated),
+        ModuleSection(MODULE, "PerLibraryInformation", per_library),
+    ]
+
+
+def _describe(library: Library) -> str:
+    functions = list(library.functions.values())
+    n_async = sum(function.is_async for function in functions)
+    heap = library.runtime.heap_statistics()
+    facts = {
+        "function_count(sync)": len(functions) - n_async,
+        "function_count(async)": n_async,
+        "notification_consumers_count": len(library.triggers),
+        "stream_consumers_count": len(library.stream_triggers),
+        "api_version": library.api_version,
+        "pending_jobs_count": library.pending_jobs,
+        "pending_async_calls_count": len(library.host.pending_calls),
+        "cluster_functions_count": len(library.cluster_functions),
+        "total_heap_size": heap.total,
+        "used_heap_size": heap.used,
+        "heap_size_limit": heap.limit,
+    }
+    return ",".join(f"{name}={value}" for name, value in facts.items())
