@@ -34,6 +34,7 @@ class FakeHost:
         self.blocks: list[Any] = []
         self.refuse_block: str | None = None
         self.block_ms = TIMEOUT_MS
+        self.remote_ms = 500
         self.waiting: list[Any] = []
         self.commands = {
             name[3:].encode(): getattr(self, name)
@@ -71,6 +72,9 @@ class FakeHost:
 
     def block_timeout_ms(self) -> int:
         return self.block_ms
+
+    def remote_timeout_ms(self) -> int:
+        return self.remote_ms
 
     def cluster_origin(self, origin: Any) -> Any:
         return ("cluster", origin)

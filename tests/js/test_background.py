@@ -517,11 +517,11 @@ def test_cluster_functions(load, host, code, reply):
         assert host.blocks[0] == ("cluster", "user")
 
 
-def test_shards_that_do_not_answer(load):
+def test_shards_that_do_not_answer(load, host):
+    host.remote_ms = 50
     library = load(
         CLUSTER
-        + "redis.registerAsyncFunction('f', async (c) => c.runOnShards('never'))",
-        limits={"remote_timeout_ms": 50},
+        + "redis.registerAsyncFunction('f', async (c) => c.runOnShards('never'))"
     )
     assert library.run("f") == [[], [b"Timeout"]]
 

@@ -92,6 +92,7 @@ class Channel:
         name: str,
         config: str,
         heap_bytes: int,
+        all_globals: bool,
         active: bool | None,
         on_notice: Callable[[], None],
         on_job_terminated: Callable[[int], None],
@@ -108,7 +109,7 @@ class Channel:
         self._on_job_terminated = on_job_terminated
         # JavaScript looks for longer than Python naps, else neither would be awake.
         spins = (30_000, 40_000) if active else (0, 0)
-        self.isolate = Isolate(self, name, config, spins, heap_bytes)
+        self.isolate = Isolate(self, name, config, spins, heap_bytes, all_globals)
         self.control = self.isolate.control
         self.main = self.isolate.main
 

@@ -109,6 +109,7 @@ class Instance:
             source.name,
             config,
             limits.heap_bytes,
+            limits.all_globals,
             limits.spin,
             self._noticed,
             self._job_terminated,
@@ -223,7 +224,8 @@ class Instance:
         self.channel.isolate.start_mail()
 
     def _start_timer(self, number: int) -> None:
-        seconds = self._limits.remote_timeout_ms / 1000
+        seconds = self._host.remote_timeout_ms() / 1000
+        seconds = min(seconds, threading.TIMEOUT_MAX)
         timer = threading.Timer(seconds, self.mailbox.send, (TIMER, number, 0, 0))
         timer.daemon = True
         timer.start()

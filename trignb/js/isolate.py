@@ -190,6 +190,8 @@ class Isolate:
         How often JavaScript looks before it sleeps: for an answer, for another run.
     heap_bytes : int
         Limit of the heap; it is never more than 400 MB.
+    all_globals : bool
+        Nothing is taken from the library but WebAssembly.
     """
 
     def __init__(
@@ -199,6 +201,7 @@ class Isolate:
         config: str,
         spins: tuple[int, int],
         heap_bytes: int,
+        all_globals: bool = False,
     ) -> None:
         self.dead = False
         self._closed = False
@@ -225,11 +228,13 @@ class Isolate:
             self, _free_context, self._dll.mr_free_context, self._context, callback
         )
         self._free_context.atexit = False
-        self._install(name, config, spins)
+        self._install(name, config, spins, all_globals)
         self._dll.mr_set_hard_memory_limit(self._context, self._heap_bytes)
         _living.add(self)
 
-    def _install(self, name: str, config: str, spins: tuple[int, int]) -> None:
+    def _install(
+        self, name: str, config: str, spins: tuple[int, int], all_globals: bool
+    ) -> None:
         dll, context = self._dll, self._context
         prelude = self._value(dll.mr_eval, self._text(_prelude()))
         given = self._value(dll.mr_eval, self._text("[]"))
@@ -242,6 +247,7 @@ class Isolate:
             self._text(config),
             self._text(version),
             self._text(name),
+            self._integer(int(all_globals)),
         ):
             dll.mr_array_push(context, given, handle)
         self._undefined = dll.mr_alloc_int_val(context, 0, _UNDEFINED)

@@ -133,12 +133,12 @@ class JsError(TrignbError):
         self.column = column
         self.syntax = syntax
 
-    def worded(self, message: str) -> JsError:
-        """Return the same error with another message."""
+    def after(self, words: str) -> JsError:
+        """Return the same error with words before both of its forms."""
         return JsError(
-            message,
+            words + str(self),
             name=self.name,
-            stack=self.stack,
+            stack=words + self.stack if self.stack else "",
             trace=self.trace,
             line=self.line,
             column=self.column,
@@ -192,8 +192,8 @@ class RuntimeLimits:
     slack_bytes : int
         How much the process may grow beyond that while a script runs: typed arrays live
         outside the heap and V8 does not count them.
-    remote_timeout_ms : int
-        After this ``runOnShards`` answers with what it has.
+    all_globals : bool
+        Globals outside RedisGears' allow list stay, all but WebAssembly.
     spin : bool or None
         Whether to wait actively for a moment before sleeping. None decides by the number
         of processors: active waiting on one only keeps the other side from running.
@@ -201,7 +201,7 @@ class RuntimeLimits:
 
     heap_bytes: int = 200_000_000
     slack_bytes: int = 256 << 20
-    remote_timeout_ms: int = 500
+    all_globals: bool = False
     spin: bool | None = None
 
 
@@ -404,6 +404,9 @@ class Host(Protocol):
     def block_timeout_ms(self) -> int:
         """Return how long one ``client.block`` may hold the lock; 0: for ever."""
 
+    def remote_timeout_ms(self) -> int:
+        """Return after how long ``runOnShards`` answers with what it has."""
+
     def leave_block(self, section: Any) -> None:
         """Close it: queued triggers run now, JavaScript goes on afterwards."""
 
@@ -517,6 +520,15 @@ class Runtime(Protocol):
 
     def heap_statistics(self) -> HeapStatistics:
         """Ask V8; zeros when there is no isolate at the moment."""
+
+    def collect_garbage(self) -> bool:
+        """Have V8 collect; False if it is busy or there is no isolate."""
+
+    def orphan(self) -> None:
+        """Take note that the library was deleted: its cluster functions are not found any more.
+
+        Its background work goes on.
+        """
 
     def dispose(self) -> None:
         """Unload. Background work that has not finished fails."""

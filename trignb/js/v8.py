@@ -152,7 +152,7 @@ class LibraryRuntime:
             )
             if parts is not None:
                 error = self._source.thrown(parts)
-                raise error.worded(f"Failed evaluating module: {error}")
+                raise error.after("Failed evaluating module: ")
         elif outcome.kind == OOM:
             raise JsOom("the heap limit was reached")
         elif outcome.kind == TERMINATED:
@@ -353,6 +353,16 @@ class LibraryRuntime:
         if self._instance.exchange.dead:
             return HeapStatistics(0, 0, self.limits.heap_bytes)
         return self._instance.channel.isolate.heap_statistics()
+
+    def collect_garbage(self) -> bool:
+        """Have V8 collect; False if it is busy or there is no isolate."""
+        instance = self._instance
+        return not instance.exchange.dead and instance.channel.isolate.recover_memory()
+
+    def orphan(self) -> None:
+        """Take note that the library was deleted: no shard has its functions any more."""
+        if not self._instance.exchange.dead:
+            self._instance.channel.control[words.ORPHAN] = 1
 
     def dispose(self) -> None:
         """Unload. Background work that has not finished fails."""

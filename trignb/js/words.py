@@ -31,6 +31,7 @@ JOBS: Final = 48  # length of the queue
 TASK: Final = 49  # 1: JavaScript runs inside a task of ours, 0: in a microtask
 RUNNING: Final = 50  # job whose first stretch runs now
 PROBING: Final = 51  # a promise is about to be asked for: no job may run before
+ORPHAN: Final = 52  # 1: the library was deleted
 
 # Messages to JavaScript.
 RUN: Final = 1

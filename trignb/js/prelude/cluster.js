@@ -14,9 +14,11 @@ function copyBuffer(v) {
   return copy;
 }
 async function runRemote(origin, name, list) {
+  if (load(ctl, ORPHAN) === 1) throw 'Library ' + libraryName + ' does not exists on remote shard';
   const f = remote[name];
   if (f === undefined) throw 'Remote function ' + name + ' does not exists on library ' + libraryName;
-  const args = [makeAsyncClient(-origin - 1)];
+  // A negative origin is that of a cluster function: what it calls may not write either.
+  const args = [makeAsyncClient(origin < 0 ? origin : -origin - 1)];
   for (let i = 0; i < list.length; i++) {
     if (list[i] === undefined) throw 'Failed deserializing remote function argument';
     args[i + 1] = typeof list[i] === 'string' ? parse(list[i]) : list[i];

@@ -1,5 +1,6 @@
 // ---- Globals -------------------------------------------------------------------------------
-// RedisGears' allow list without WebAssembly; `console` writes to the library's log.
+// RedisGears' allow list; WebAssembly is on it, but V8 is told not to offer it. TFUNCTION DEBUG can switch
+// the list off (ALL_GLOBALS). `console` writes to the library's log.
 const ALLOWED_GLOBALS = ' redis Object Function Array Number parseFloat parseInt Infinity NaN undefined '
   + 'Boolean String Symbol Date Promise RegExp Error AggregateError RangeError ReferenceError SyntaxError '
   + 'TypeError URIError globalThis JSON Math Intl ArrayBuffer Uint8Array Int8Array Uint16Array Int16Array '
@@ -7,7 +8,8 @@ const ALLOWED_GLOBALS = ' redis Object Function Array Number parseFloat parseInt
   + 'Map BigInt Set WeakMap WeakSet Proxy Reflect FinalizationRegistry WeakRef decodeURI decodeURIComponent '
   + 'encodeURI encodeURIComponent escape unescape isFinite isNaN console Iterator ';
 for (const name of ownKeys(globalThis)) {
-  if (typeof name === 'string' && indexOf(ALLOWED_GLOBALS, ' ' + name + ' ') < 0) delete globalThis[name];
+  if (typeof name !== 'string' || indexOf(ALLOWED_GLOBALS, ' ' + name + ' ') >= 0) continue;
+  if (ALL_GLOBALS === 0 || name === 'WebAssembly') delete globalThis[name];
 }
 function hide(object, name, value) {
   define(object, name, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
@@ -20,6 +22,10 @@ function consoleLine() {
 const quiet = {};
 for (const name of ['log', 'info', 'warn', 'error', 'debug', 'trace']) {
   hide(quiet, name, { [name]() { apply(consoleLine, undefined, arguments); } }[name]);
+}
+for (const name of ['assert', 'clear', 'count', 'countReset', 'dir', 'dirxml', 'group', 'groupCollapsed',
+  'groupEnd', 'profile', 'profileEnd', 'table', 'time', 'timeEnd', 'timeLog', 'timeStamp']) {
+  hide(quiet, name, { [name]() {} }[name]);  // of no use without an inspector, and no error either
 }
 hide(globalThis, 'console', quiet);
 

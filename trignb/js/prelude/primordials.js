@@ -1,4 +1,4 @@
-(function (hostCall, notify, SPIN, BUDGET, config, version, libraryName) { 'use strict';
+(function (hostCall, notify, SPIN, BUDGET, config, version, libraryName, ALL_GLOBALS) { 'use strict';
 /*@words@*/
 
 // ---- Primordials ---------------------------------------------------------------------
@@ -75,8 +75,10 @@ function describe(e) {
   let name = '', stack = '', trace = '';
   const message = textOf(e, 'error could not be converted to a string');
   try {
-    if (e instanceof Error_) { name = textOf(e.name, ''); stack = textOf(e.stack, ''); }
-    else if (lastFailure !== null && lastFailure.text === e) trace = textOf(lastFailure.error.stack, '');
+    if (typeof e === 'object' && e !== null) {  // any object may have a stack of its own
+      if (e instanceof Error_) name = textOf(e.name, '');
+      const given = e.stack; if (typeof given === 'string') stack = given;
+    } else if (lastFailure !== null && lastFailure.text === e) trace = textOf(lastFailure.error.stack, '');
   } catch { stack = ''; }
   lastFailure = null;
   return [name, message, stack, trace];
