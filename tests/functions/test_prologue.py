@@ -13,6 +13,9 @@ INVALID = (
 )
 
 
+LIBRARY_FAULT = "Unallowed library name 'lib-1', Unallowed char was given '-'."
+
+
 def version_error(given: str) -> str:
     return (
         f'The API version has been incorrectly specified: "{given}". The expected format '
@@ -28,6 +31,8 @@ def version_error(given: str) -> str:
         "#!js name lib api_version 1.0",
         "#!js=name=lib=api_version=1.0",
         "#!js api_version=1.0 name=lib \t \r\nfoo",
+        "#!js api_version=1.0.7 name=lib",
+        "#!js api_version=+1.00.x name=lib",
     ],
 )
 def test_accepted(code: str) -> None:
@@ -61,6 +66,10 @@ def test_accepted(code: str) -> None:
         ("#!js name=foo api_version=1.x", version_error("1.x")),
         ("#!js name=foo api_version=1.2-3x", version_error("1.2-3x")),
         ("#!js name=foo api_version=256.0", version_error("256.0")),
+        ("#!js name=foo api_version=-1.0", version_error("-1.0")),
+        ("#!js name=foo api_version=.1", version_error(".1")),
+        ("#!js name=foo api_version=1.", version_error("1.")),
+        (f"#!js name=foo api_version={'9' * 5000}.0", version_error("9" * 5000 + ".0")),
         ("#!js api_version=1.x foo=bar", version_error("1.x")),
         ("#!js api_version=1.0", "The library name is missing from the prologue."),
         (
@@ -83,16 +92,16 @@ def test_accepted(code: str) -> None:
             "Unallowed library name 'f:o', Unallowed char was given ':'.",
         ),
         ("#!lua api_version=1.0 name=foo", "Unknown backend lua"),
+        ("#!JS api_version=1.0 name=foo", "Unknown backend JS"),
+        ("#! name=foo api_version=1.0", "Unknown backend "),
+        ("#!js foo=1 foo=2", "Duplicated prologue properties found: foo."),
+        ("#!js api_version=7.0 name=lib-1", LIBRARY_FAULT),
     ],
 )
 def test_refused(code: str, text: str) -> None:
     with pytest.raises(ResponseError) as caught:
         parse_prologue(code)
     assert str(caught.value) == text
-
-
-def test_further_parts_of_the_version_are_ignored() -> None:
-    assert parse_prologue("#!js name=a api_version=1.0.x").version == (1, 0)
 
 
 def test_names() -> None:
@@ -105,9 +114,10 @@ def test_names() -> None:
 def test_versions() -> None:
     check_api_version((1, 0))
     check_api_version((1, 1))
-    with pytest.raises(ResponseError) as caught:
-        check_api_version((2, 0))
-    assert str(caught.value) == (
-        "An unsupported API version was requested: 2.0. "
-        "The supported versions are 1.0, 1.1."
-    )
+    for major, minor in ((2, 0), (1, 2), (0, 1), (255, 255)):
+        with pytest.raises(ResponseError) as caught:
+            check_api_version((major, minor))
+        assert str(caught.value) == (
+            f"An unsupported API version was requested: {major}.{minor}. "
+            "The supported versions are 1.0, 1.1."
+        )

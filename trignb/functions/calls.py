@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trignb.functions.registry import Registry
     from trignb.reply import Reply
 
-__all__ = ["call_function"]
+__all__ = ["call_function", "parse_count"]
 
 JS_OUT_OF_MEMORY: Final = "JS engine reached OOM state and can not run any more code"
 
@@ -39,6 +39,7 @@ _CANNOT_BLOCK: Final = (
 
 _NUMBER: Final = re.compile(rb"\+?[0-9]+")
 _USIZE_MAX: Final = (1 << 64) - 1
+_USIZE_DIGITS: Final = len(str(_USIZE_MAX))
 
 
 def call_function(
@@ -47,7 +48,7 @@ def call_function(
     """Run the function that ``args`` name, with the checks of section 4.3 in their order."""
     core = registry.core
     library_name, function_name = _split_name(args[1])
-    n_keys = _parse_count(args[2])
+    n_keys = parse_count(args[2])
     library = registry.libraries.get(library_name)
     if library is None:
         raise ResponseError(error_line(f"Unknown library {library_name}"))
@@ -86,12 +87,15 @@ def _split_name(name: bytes) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def _parse_count(text: bytes) -> int:
+def parse_count(text: bytes) -> int:
+    """Read an unsigned integer of 64 bits."""
     if not text:
         raise ResponseError("ERR cannot parse integer from empty string")
     if _NUMBER.fullmatch(text) is None:
         raise ResponseError("ERR invalid digit found in string")
-    count = int(text)
+    # Python reads only so many digits.
+    digits = text.lstrip(b"+0") or b"0"
+    count = int(digits[: _USIZE_DIGITS + 1])
     if count > _USIZE_MAX:
         raise ResponseError("ERR number too large to fit in target type")
     return count
@@ -131,7 +135,7 @@ class FunctionRun:
                 # Its commands are propagated one by one, never the call itself.
                 core.propagate_as()
         if type(result) is not Job:
-            function.total_ns += self.registry.clock.read() - self.started_ns
+            function.times.note(self.registry.clock.read() - self.started_ns)
             return result
         function.owner.host.adopt(result, self)
         if not may_block:
@@ -165,8 +169,11 @@ class FunctionRun:
 
     def job_done(self, job: Job) -> None:
         """Give a waiting client its reply; called under the lock."""
-        self.function.total_ns += self.registry.clock.read() - self.started_ns
-        error = None if job.error is None else self._failed(job.error)
+        error = None
+        if job.error is None:
+            self.function.times.note(self.registry.clock.read() - self.started_ns)
+        else:
+            error = self._failed(job.error)
         waiter = self.waiter
         if waiter is not None and not waiter.is_done:
             waiter.finish(job.value, error)
@@ -175,6 +182,8 @@ class FunctionRun:
         """Count a failure; return it as the caller shall see it."""
         function, registry = self.function, self.registry
         function.failures += 1
+        function.times.note_error(error)
+        function.times.note(registry.clock.read() - self.started_ns)
         failure = Failure.of(error)
         if isinstance(error, JsOom):
             registry.suspect_memory()

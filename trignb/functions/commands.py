@@ -20,7 +20,7 @@ from trignb.engine.spec import (
     Handler,
 )
 from trignb.errors import ResponseError
-from trignb.functions.calls import call_function
+from trignb.functions.calls import call_function, parse_count
 from trignb.functions.config import PREFIX
 from trignb.functions.debug import debug
 from trignb.functions.failures import error_line
@@ -37,6 +37,11 @@ Args = list[bytes]
 
 # What Redis says to a module command that would have to block the client.
 _IN_TRANSACTION: Final = "ERR Blocking module command called from transaction"
+# In the notation of the command table; a function may do anything with its keys.
+_DECLARED_KEYS: Final = (
+    "index(index=2)keynum(keynumidx=0,firstkey=1,keystep=1)[RW,access,update]"
+)
+_KEY_AT_3: Final = "index(index=3)range(lastkey=0,keystep=1,limit=0)[RW,access,update]"
 _INTERNAL_ONLY: Final = (
     "Internal command should only be sent from primary or loaded from AOF"
 )
@@ -47,6 +52,7 @@ def _facts(
     arity: int,
     flags: int = MAY_REPLICATE | NOSCRIPT,
     keys: tuple[int, int, int] = (0, 0, 0),
+    key_specs: str = "",
 ) -> Facts:
     return Facts(
         name=name,
@@ -60,7 +66,7 @@ def _facts(
         group="module",
         deprecated_since="",
         tips=(),
-        key_specs="",
+        key_specs=key_specs,
         kind="command",
     )
 
@@ -69,7 +75,7 @@ def make_family(registry: Registry) -> CommandFamily:
     """Return the commands of one engine's registry."""
     family = CommandFamily("module")
     config = registry.core.config
-    call_flags = MAY_REPLICATE | NOSCRIPT | MOVABLEKEYS
+    call_traits = (MAY_REPLICATE | NOSCRIPT | MOVABLEKEYS, (0, 0, 0), _DECLARED_KEYS)
 
     def command(name: str, arity: int, *traits: Any) -> Callable[[Handler], Handler]:
         return family.command(name, facts=_facts(name, arity, *traits))
@@ -79,12 +85,12 @@ def make_family(registry: Registry) -> CommandFamily:
         """Loads, lists and deletes libraries."""
         return _tfunction(registry, s, args)
 
-    @command("tfcall", -3, call_flags)
+    @command("tfcall", -3, *call_traits)
     def tfcall(s: Session, args: Args) -> Reply:
         """Calls a function of a library."""
         return call_function(registry, s, args, is_async=False)
 
-    @command("tfcallasync", -3, call_flags)
+    @command("tfcallasync", -3, *call_traits)
     def tfcallasync(s: Session, args: Args) -> Reply:
         """Calls a function of a library; it may finish in the background."""
         return call_function(registry, s, args, is_async=True)
@@ -114,10 +120,11 @@ def make_family(registry: Registry) -> CommandFamily:
         6,
         MAY_REPLICATE | NOSCRIPT,
         (3, 3, 1),
+        _KEY_AT_3,
     )
-    def internal_position(_s: Session, args: Args) -> Reply:
+    def internal_position(s: Session, args: Args) -> Reply:
         """Moves a stream trigger's position on behalf of a primary or the AOF."""
-        return _internal_position(registry, args)
+        return _internal_position(registry, s, args)
 
     return family
 
@@ -189,7 +196,7 @@ def _load(
     if given_user is not None:
         user = given_user.decode("utf-8", "replace")
     json_text = None if configuration is None else configuration.decode()
-    registry.load(text, json_text, user, replace=replace)
+    registry.load(text, json_text, user, replace=replace, is_patient=is_internal)
     if registry.core.sinks:
         # In the form that replicas and the AOF understand.
         registry.core.propagate_as(
@@ -244,9 +251,13 @@ def _delete(registry: Registry, args: Args, *, is_internal: bool = False) -> Sta
 # -- for replicas and the AOF
 
 
-def _internal_function(registry: Registry, session: Session, args: Args) -> Reply:
-    if not registry.core.is_loading:
+def _check_sender(session: Session) -> None:
+    if not (session.is_primary or session.core.is_loading):
         raise ResponseError(_INTERNAL_ONLY)
+
+
+def _internal_function(registry: Registry, session: Session, args: Args) -> Reply:
+    _check_sender(session)
     word = args[1].lower()
     if word == b"load":
         return _load(registry, session.user, args[2:], is_internal=True)
@@ -256,9 +267,8 @@ def _internal_function(registry: Registry, session: Session, args: Args) -> Repl
     raise ResponseError(error_line(f"Unknown subcommand {name}"))
 
 
-def _internal_position(registry: Registry, args: Args) -> Reply:
-    if not registry.core.is_loading:
-        raise ResponseError(_INTERNAL_ONLY)
+def _internal_position(registry: Registry, session: Session, args: Args) -> Reply:
+    _check_sender(session)
     library_name, trigger_name = (
         _decode(arg, "Couldn't parse as UTF-8 string") for arg in args[1:3]
     )
@@ -268,11 +278,9 @@ def _internal_position(registry: Registry, args: Args) -> Reply:
     trigger = library.stream_triggers.get(trigger_name)
     if trigger is None:
         raise ResponseError(error_line(f"No such consumer '{trigger_name}'"))
-    trigger.stream(args[3]).last_read = _number(args[4]) << 64 | _number(args[5])
+    trigger.stream(args[3]).last_read = parse_count(args[4]) << 64 | parse_count(
+        args[5]
+    )
+    # A replica has an append-only file and replicas, too.
+    registry.core.propagate_as(args)
     return OK
-
-
-def _number(text: bytes) -> int:
-    if not text.isdigit():
-        raise ResponseError("ERR invalid digit found in string")
-    return int(text)

@@ -5,7 +5,9 @@ Source: triggers and functions, section 11.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.parameters import (
     INT64_MAX,
@@ -67,21 +69,36 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
 )
 
 
-def add_parameters(config: Config) -> None:
-    """Add the parameters to an engine's table, with the rules that couple them."""
-    config.add(PARAMETERS)
-    values = config.values
+def _not_below_the_lock_timeout(
+    values: Mapping[str, Any], parameter: Parameter
+) -> Parameter:
+    """Return the parameter; that of loading is compared as it is given.
 
-    def raise_loading_timeout(lock_timeout: int) -> None:
-        if values[_LOADING_TIMEOUT] < lock_timeout:
-            values[_LOADING_TIMEOUT] = lock_timeout
+    So ``lock-redis-timeout`` later in the same line raises it, and earlier refuses it.
+    """
+    if parameter.name != _LOADING_TIMEOUT:
+        return parameter
 
-    def check_loading_timeout(timeout: int) -> None:
+    def parse(text: str, old: Any) -> int:
+        timeout: int = parameter.parse(text, old)
         if timeout < values[_LOCK_TIMEOUT]:
             raise ResponseError(
                 "The db-loading-lock-redis-timeout value can't be less than "
                 "lock-redis-timeout value."
             )
+        return timeout
+
+    return replace(parameter, parse=parse)
+
+
+def add_parameters(config: Config) -> None:
+    """Add the parameters to an engine's table, with the rules that couple them."""
+    values = config.values
+    config.add(_not_below_the_lock_timeout(values, each) for each in PARAMETERS)
+
+    def raise_loading_timeout(lock_timeout: int) -> None:
+        if values[_LOADING_TIMEOUT] < lock_timeout:
+            values[_LOADING_TIMEOUT] = lock_timeout
 
     def check_initial_usage(usage: int) -> None:
         if usage > values[PREFIX + "v8-library-initial-memory-limit"]:
@@ -90,5 +107,4 @@ def add_parameters(config: Config) -> None:
             )
 
     config.on_change(_LOCK_TIMEOUT, raise_loading_timeout)
-    config.on_change(_LOADING_TIMEOUT, check_loading_timeout)
     config.on_change(PREFIX + "v8-library-initial-memory-usage", check_initial_usage)

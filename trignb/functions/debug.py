@@ -30,6 +30,9 @@ _JS_HELP: Final = [
     b"isolates_aggregated_stats - isolates in use, not in use, and their heap limits",
     b"isolates_stats - heap of each library",
     b"isolates_strong_count - how many isolates there are",
+    b"isolates_gc - collect the garbage of every library",
+    b"request_v8_gc_for_debugging - the same",
+    b"avoid_global_allow_list - libraries loaded from now on keep all globals",
     b"help - this text",
 ]
 
@@ -97,9 +100,23 @@ def _count(registry: Registry) -> int:
     return len(registry.libraries) + registry.retired_count
 
 
+def _collect(registry: Registry) -> Reply:
+    for library in registry.libraries.values():
+        library.runtime.collect_garbage()
+    return OK
+
+
+def _keep_globals(registry: Registry) -> Reply:
+    registry.all_globals = True
+    return OK
+
+
 _JS_WORDS: Final[Mapping[str, Callable[[Any], Reply]]] = {
     "help": lambda _registry: _JS_HELP,
     "isolates_aggregated_stats": _aggregated,
     "isolates_stats": _per_isolate,
     "isolates_strong_count": _count,
+    "isolates_gc": _collect,
+    "request_v8_gc_for_debugging": _collect,
+    "avoid_global_allow_list": _keep_globals,
 }

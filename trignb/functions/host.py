@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -28,11 +29,18 @@ if TYPE_CHECKING:
 
 __all__ = ["LibraryHost", "LogLine", "PendingCall"]
 
+logger = logging.getLogger(__name__)
+
 LOG_SIZE = 1000
 
 NOT_MASTER = (
     "Can not lock Redis, Can not lock redis for write on replica or when the "
     '"avoid replication traffic" option is enabled'
+)
+ABORTED = "Command was aborted"
+NO_MASTER_ANY_MORE = (
+    "UNBLOCKED force unblock from blocking operation, instance state changed "
+    "(master -> replica?)"
 )
 OUT_OF_MEMORY = "Can not lock Redis, OOM Can not lock redis for write"
 
@@ -79,8 +87,9 @@ class LibraryHost:
         the engine.
     logs : deque of LogLine
         What ``redis.log`` wrote, oldest first.
-    live_jobs : int
-        Background work that was begun here and has not finished.
+    live_jobs : dict
+        Background work that was begun here and has not finished; their tags are what they
+        belong to.
     pending_calls : dict
         Commands of ``callAsync`` that have not been answered.
     """
@@ -90,7 +99,7 @@ class LibraryHost:
         self.core: Core = registry.core
         self.library = library
         self.is_gone = False
-        self.live_jobs = 0
+        self.live_jobs: dict[Job, None] = {}
         self.logs: deque[LogLine] = deque(maxlen=LOG_SIZE)
         self.pending_calls: dict[PendingCall, None] = {}
         self.runtime: Runtime | None = None
@@ -257,6 +266,11 @@ class LibraryHost:
         """Return how long one ``client.block`` may hold the lock."""
         return self.registry.timeout_ms
 
+    def remote_timeout_ms(self) -> int:
+        """Return how long ``runOnShards`` waits."""
+        timeout: int = self.registry.setting("remote-task-default-timeout")
+        return timeout
+
     def leave_block(self, section: LibrarySection) -> None:
         """Close the unit: jobs, propagation, whoever waited for a key."""
         core = self.core
@@ -281,22 +295,36 @@ class LibraryHost:
 
     def log(self, text: str) -> None:
         """Keep a line of the library's log; any thread."""
-        self.logs.append(LogLine(self.core.clock.read(), text))
+        line = LogLine(self.core.clock.read(), text)
+        self.logs.append(line)
+        self.registry.lines.append((self.library, line))
+        logger.info("%s: %s", self.library, text)
 
     def adopt(self, job: Job, run: Run) -> None:
         """Have `run` hear of the end of a job."""
         job.tag = run
-        self.live_jobs += 1
+        self.live_jobs[job] = None
 
     def job_done(self, job: Job) -> None:
         """Finish what a job belongs to: a trigger's run or a function's."""
         if isinstance(job.error, JsOom):
             self.registry.suspect_memory()
         if job.tag is not None:
-            self.live_jobs -= 1
+            self.live_jobs.pop(job, None)
             job.tag.job_done(job)
         if self.is_gone and not self.live_jobs:
             self.registry.job_finished(self)
+
+    def give_up(self) -> None:
+        """Abort what waits, as this engine is a replica now."""
+        for pending in list(self.pending_calls):
+            self.core.blocking.forget(pending.waiter)
+            pending.waiter.finish(None, ResponseError(ABORTED))
+        for job in list(self.live_jobs):
+            # Of a function; nobody waits for a trigger.
+            waiter = getattr(job.tag, "waiter", None)
+            if waiter is not None and not waiter.is_done:
+                waiter.finish(None, ResponseError(NO_MASTER_ANY_MORE))
 
     def isolate_lost(self, reason: str) -> None:
         """Say in the log that the library's globals are gone."""

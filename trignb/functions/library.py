@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.functions.sections import LibrarySection, Origin
+from trignb.functions.statistics import Times
 from trignb.js.runtime import (
     CLUSTER_FUNCTION,
     FUNCTION,
@@ -64,8 +65,10 @@ class Function:
         Option ``description``.
     line : int or None
         Line of the library in which it was registered.
-    calls, failures, total_ns : int
-        How often it ran and failed, and the ns of the engine's clock it took.
+    calls, failures : int
+        How often it was begun, and how often it failed.
+    times : Times
+        How long the calls took that have ended, by the engine's clock.
     """
 
     kind = FUNCTION
@@ -83,12 +86,18 @@ class Function:
         self.description = registration.description
         self.line = registration.line
         self.callback = registration.callback
-        self.calls = self.failures = self.total_ns = 0
+        self.calls = self.failures = 0
+        self.times = Times()
         self._sections: dict[tuple[str, bool], LibrarySection] = {}
 
     def __repr__(self) -> str:
         kind = "async function" if self.is_async else "function"
         return f"<{kind} {self.library}.{self.name}>"
+
+    @property
+    def total_ns(self) -> int:
+        """How long all calls took together, in ns."""
+        return self.times.total_ns
 
     def section(self, user: str, block_allowed: bool) -> LibrarySection:
         """Return the section for a caller."""
@@ -113,7 +122,8 @@ class Function:
 
     def reset_statistics(self) -> None:
         """Forget calls, failures and times."""
-        self.calls = self.failures = self.total_ns = 0
+        self.calls = self.failures = 0
+        self.times = Times()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,12 @@ _INVALID: Final = (
 )
 _KNOWN: Final = ("api_version", "name")
 _SEPARATOR: Final = re.compile("[ =]")
-_BYTE: Final = re.compile(r"\+?[0-9]+")
+_BYTE: Final = re.compile(r"\+?0*[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
 class Prologue:
-    """What a library says of itself; ``version`` is ``api_version``, parsed."""
+    """What a library says of itself; ``version`` is ``api_version`` in numbers."""
 
     engine: str
     name: str
@@ -69,7 +69,7 @@ def parse_prologue(code: str) -> Prologue:
         raise ResponseError(f"Unallowed library name '{name}', {fault}.")
     if engine != ENGINE:
         raise ResponseError(f"Unknown backend {engine}")
-    return Prologue(engine, name, properties["api_version"], version)
+    return Prologue(engine, name, f"{version[0]}.{version[1]}", version)
 
 
 def _properties(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

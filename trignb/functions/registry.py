@@ -14,8 +14,11 @@ from trignb.engine.session import Session
 from trignb.errors import ResponseError
 from trignb.functions import commands, config
 from trignb.functions.calls import JS_OUT_OF_MEMORY
+from trignb.functions.cluster import cluster_family
 from trignb.functions.failures import ErrorRecord, Failure, error_line
-from trignb.functions.host import LibraryHost
+from trignb.functions.host import LibraryHost, LogLine
+from trignb.functions.information import info_sections
+from trignb.functions.keeping import LibraryKeeper
 from trignb.functions.library import (
     ClusterFunction,
     Function,
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Access", "Registry"]
 
 ERRORS_KEPT: Final = 1000
+LINES_KEPT: Final = 10_000
 FEW: Final = 32
 
 # How MODULE LIST and HELLO name it; 2.0.20 was the last of its kind.
@@ -74,12 +78,18 @@ class Registry:
         The keyspace and the stream triggers of all of them, in firing order.
     errors : deque of ErrorRecord
         The last errors of JavaScript, oldest first.
+    errors_noted : int
+        How many there were in all.
+    lines : deque of (str, LogLine)
+        What libraries logged last, each line with its library's name, oldest first.
     in_library : bool
         Library code is running: its writes fire no keyspace triggers.
     is_guarded : bool
         A run needs a look at rights or at memory before it starts.
     unsafe_commands : bool
         Libraries may call what scripts may not (TFUNCTION DEBUG).
+    all_globals : bool
+        Libraries loaded from now on keep all globals (TFUNCTION DEBUG).
     access : Access or None
         Set by a layer that knows users.
     out_of_memory : callable
@@ -93,14 +103,18 @@ class Registry:
         self.clock = core.clock
         self.libraries: dict[str, Library] = {}
         self.errors: deque[ErrorRecord] = deque(maxlen=ERRORS_KEPT)
+        self.errors_noted = 0
+        self.lines: deque[tuple[str, LogLine]] = deque(maxlen=LINES_KEPT)
         self.in_library = False
         self.is_guarded = False
         self.unsafe_commands = False
+        self.all_globals = False
         self.access: Access | None = None
         self.out_of_memory: Callable[[], bool] = core.eviction.is_over
         self.timeout_ms = 0
         self.error_verbosity = 1
         self._make_runtime = make_runtime or _v8_runtime
+        self._made_runtimes = False
         self._memory_suspected = False
         self._positions = count()
         self._retired: list[LibraryHost] = []
@@ -110,6 +124,9 @@ class Registry:
         config.add_parameters(core.config)
         self._follow_config()
         core.add_family(commands.make_family(self))
+        core.add_family(cluster_family())
+        core.info_sections += info_sections(self)
+        core.kept.append(LibraryKeeper(self))
         core.modules.append(
             {b"name": MODULE_NAME, b"ver": MODULE_VERSION, b"path": b"", b"args": []}
         )
@@ -191,6 +208,7 @@ class Registry:
         self, library: str, kind: str, item: str, failure: Failure
     ) -> None:
         """Keep an error for those who look later."""
+        self.errors_noted += 1
         self.errors.append(
             ErrorRecord(
                 self.clock.read(),
@@ -207,9 +225,17 @@ class Registry:
     # -- loading
 
     def load(
-        self, code: str, configuration: str | None, user: str, *, replace: bool
+        self,
+        code: str,
+        configuration: str | None,
+        user: str,
+        *,
+        replace: bool,
+        is_patient: bool = False,
     ) -> Status:
         """Compile, evaluate and publish a library; the lock is held.
+
+        `is_patient` allows it the time that loading from a file allows.
 
         Raises
         ------
@@ -217,24 +243,43 @@ class Registry:
             The text of section 2.2; `JavaScriptError` when the code itself is at fault.
             Nothing has changed then.
         """
+        library = self.build(
+            code, configuration, user, replace=replace, is_patient=is_patient
+        )
+        self.publish(library)
+        return OK
+
+    def build(
+        self,
+        code: str,
+        configuration: str | None,
+        user: str,
+        *,
+        replace: bool,
+        is_patient: bool = False,
+        is_fresh: bool = False,
+    ) -> Library:
+        """Return a library that has only to be published; errors as for `load`.
+
+        `is_fresh` makes it one that has nothing of a library of its name that is loaded now.
+        """
         try:
             prologue = parse_prologue(code)
         except ResponseError as error:
-            raise compile_error(str(error)) from None
+            raise self._refused("", str(error)) from None
         name, source = prologue.name, LibrarySource(code, prologue, configuration, user)
-        old = self.libraries.get(name)
+        old = None if is_fresh else self.libraries.get(name)
         host = LibraryHost(self, name)
         host.runtime = runtime = self._compile(host, source)
         try:
             if old is not None and not replace:
                 raise ResponseError(f"Library {name} already exists.")
-            registrations = self._evaluate(runtime, source)
+            registrations = self._evaluate(runtime, source, is_patient)
             library = self._build(host, source, registrations, old)
         except BaseException:
             runtime.dispose()
             raise
-        self._publish(library, old)
-        return OK
+        return library
 
     def _compile(self, host: LibraryHost, source: LibrarySource) -> Runtime:
         # Asking every isolate takes a millisecond each; of many, not every load asks.
@@ -242,11 +287,12 @@ class Registry:
         if count < FEW or count % FEW == 0:
             self.suspect_memory()
         if self.js_is_out_of_memory():
-            raise compile_error(JS_OUT_OF_MEMORY)
+            raise self._refused(source.prologue.name, JS_OUT_OF_MEMORY)
         limits = RuntimeLimits(
             heap_bytes=self.setting("v8-maxmemory"),
-            remote_timeout_ms=self.setting("remote-task-default-timeout"),
+            all_globals=self.all_globals,
         )
+        self._made_runtimes = True
         runtime = self._make_runtime(host, source, limits)
         try:
             runtime.compile()
@@ -258,15 +304,17 @@ class Registry:
             raise failure.to_error(source.prologue.name, message) from None
         except ResponseError as error:
             runtime.dispose()
-            raise compile_error(str(error)) from None
+            raise self._refused(source.prologue.name, str(error)) from None
         except BaseException:
             runtime.dispose()
             raise
         return runtime
 
-    def _evaluate(self, runtime: Runtime, source: LibrarySource) -> list[Registration]:
+    def _evaluate(
+        self, runtime: Runtime, source: LibrarySource, is_patient: bool
+    ) -> list[Registration]:
         timeout = self.timeout_ms
-        if self.core.is_loading and timeout:
+        if timeout and (is_patient or self.core.is_loading):
             timeout = self.setting("db-loading-lock-redis-timeout")
         try:
             return runtime.load(timeout)
@@ -275,6 +323,11 @@ class Registry:
             text = failure.text(self.error_verbosity)
             message = f"Failed loading library: {text}."
             raise failure.to_error(source.prologue.name, message) from None
+
+    def _refused(self, library: str, text: str) -> ResponseError:
+        """Note code that cannot become a library; return the error."""
+        self.note_failure(library, "load", "", Failure(text, text))
+        return ResponseError(error_line(f"Failed to compile library: {text}"))
 
     def _note_load_failure(
         self, source: LibrarySource, error: JsError | JsTerminated
@@ -334,7 +387,9 @@ class Registry:
                 {} if reader is None else reader.streams,
             )
 
-    def _publish(self, library: Library, old: Library | None) -> None:
+    def publish(self, library: Library) -> None:
+        """Put a library in the place of the one of its name."""
+        old = self.libraries.get(library.name)
         self.libraries[library.name] = library
         self.triggers.replace(
             old.triggers.values() if old is not None else (),
@@ -390,15 +445,21 @@ class Registry:
             raise ResponseError("library does not exists")
         self.triggers.replace(library.triggers.values(), ())
         self.streams.replace(library.stream_triggers.values(), ())
+        library.runtime.orphan()
         self._retire(library)
         return OK
 
+    def forget_libraries(self) -> None:
+        """Forget all libraries; the lock is held."""
+        for name in list(self.libraries):
+            self.delete(name)
+
     def clear(self) -> None:
-        """Forget all libraries and errors."""
+        """Forget all libraries, errors and what was logged."""
         with self.core.lock:
-            for name in list(self.libraries):
-                self.delete(name)
+            self.forget_libraries()
             self.errors.clear()
+            self.lines.clear()
             if not self.core.nesting:
                 self.core.run_unit(_nothing)
 
@@ -411,7 +472,23 @@ class Registry:
                 for trigger in library.triggers.values():
                     # A new object: runs that are under way end on the old one.
                     trigger.statistics = TriggerStatistics()
+                for reader in library.stream_triggers.values():
+                    reader.reset_statistics()
             self.errors.clear()
+            self.lines.clear()
+
+    def role_changed(self) -> None:
+        """Take note that `Core.is_replica` has changed; the lock is held.
+
+        A new replica gives up what waits: commands of ``callAsync`` and clients whose function has
+        not answered. A new primary reads what the streams have got meanwhile.
+        """
+        if not self.core.is_replica:
+            self.streams.wake_all()
+            return
+        hosts = [library.host for library in self.libraries.values()]
+        for host in [*hosts, *self._retired]:
+            host.give_up()
 
     def close(self) -> None:
         """Stop all JavaScript."""
@@ -452,6 +529,11 @@ class Registry:
             ).start()
 
     @property
+    def is_initialised(self) -> bool:
+        """Whether V8 has been asked for, that is a library been compiled."""
+        return self._made_runtimes
+
+    @property
     def retired_count(self) -> int:
         """Runtimes of libraries that are gone whose background work goes on."""
         return len(self._retired)
@@ -461,11 +543,6 @@ class Registry:
     def describe(self, request: ListRequest) -> list[Any]:
         """Return what TFUNCTION LIST answers."""
         return describe(self.libraries.values(), request)
-
-
-def compile_error(text: str) -> ResponseError:
-    """Return the error for code that cannot become a library."""
-    return ResponseError(error_line(f"Failed to compile library: {text}"))
 
 
 def _dispose(host: LibraryHost) -> None:

@@ -19,6 +19,7 @@ from trignb.functions.failures import Failure
 from trignb.functions.prefixes import PrefixIndex
 from trignb.functions.scanning import StreamScan
 from trignb.functions.sections import LibrarySection, Origin
+from trignb.functions.statistics import FewTimes, merged
 from trignb.js.runtime import JsError, JsOom, JsTerminated, StreamRecord
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from trignb.engine.database import Database
     from trignb.functions.library import Library
     from trignb.functions.registry import Registry
+    from trignb.functions.statistics import Times
     from trignb.js.runtime import Job, Registration
 
 __all__ = ["StreamPosition", "StreamTrigger", "Streams", "check_same_prefix"]
@@ -36,19 +38,22 @@ _MS: Final = 1_000_000
 
 
 class StreamPosition:
-    """How far one trigger has read one stream, and its statistics; times are ms.
+    """How far one trigger has read one stream, and its statistics.
 
     ``last_read`` is the id of the newest record read, None before the first; ``pending``
-    the ids read and not yet acknowledged, oldest first.
+    the ids read and not yet acknowledged, oldest first. What TFUNCTION LIST tells is in
+    whole ms, each record's time and lag by itself; ``times`` is in ns.
     """
 
     __slots__ = (
+        "failed",
         "last_error",
         "last_lag",
         "last_processed_time",
         "last_read",
         "name",
         "pending",
+        "times",
         "total_lag",
         "total_processed_time",
         "total_record_processed",
@@ -58,10 +63,15 @@ class StreamPosition:
         self.name = name
         self.last_read: int | None = None
         self.pending: dict[int, None] = {}
+        self.reset_statistics()
+
+    def reset_statistics(self) -> None:
+        """Start all counters from zero."""
         self.last_error: Failure | None = None
         self.last_lag = self.total_lag = 0
         self.last_processed_time = self.total_processed_time = 0
-        self.total_record_processed = 0
+        self.total_record_processed = self.failed = 0
+        self.times = FewTimes()
 
     @property
     def first_needed(self) -> int | None:
@@ -107,6 +117,29 @@ class StreamTrigger:
 
     def __repr__(self) -> str:
         return f"<StreamTrigger {self.library}.{self.name} prefix={self.prefix!r}>"
+
+    @property
+    def calls(self) -> int:
+        """Records that were given to it and not forgotten since."""
+        return sum(
+            where.total_record_processed + len(where.pending)
+            for where in self.streams.values()
+        )
+
+    @property
+    def failures(self) -> int:
+        """Records that it failed on."""
+        return sum(where.failed for where in self.streams.values())
+
+    @property
+    def times(self) -> Times:
+        """How long all its records took, of all streams."""
+        return merged(where.times for where in self.streams.values())
+
+    def reset_statistics(self) -> None:
+        """Start all counters from zero; positions stay."""
+        for where in self.streams.values():
+            where.reset_statistics()
 
     def stream(self, name: bytes) -> StreamPosition:
         """Return how far a stream was read; one never seen starts at its beginning."""
@@ -216,7 +249,9 @@ class RecordRun:
         if error is not None:
             self._note_error(trigger, error)
         now_ns = registry.clock.read()
-        elapsed = max(now_ns - self.started_ns, 0) // _MS
+        elapsed_ns = max(now_ns - self.started_ns, 0)
+        elapsed = elapsed_ns // _MS
+        where.times.note(elapsed_ns)
         lag = max(now_ns // _MS - (self.entry_id >> 64), 0)
         where.total_record_processed += 1
         where.last_processed_time = elapsed
@@ -231,6 +266,8 @@ class RecordRun:
     def _note_error(self, trigger: StreamTrigger, error: BaseException) -> None:
         registry = self.streams.registry
         failure = self.where.last_error = Failure.of(error)
+        self.where.failed += 1
+        self.where.times.note_error(error)
         if isinstance(error, JsOom):
             registry.suspect_memory()
         registry.note_failure(trigger.library, trigger.kind, trigger.name, failure)

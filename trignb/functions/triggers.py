@@ -16,6 +16,13 @@ from trignb.engine.logs import Frame
 from trignb.functions.failures import Failure
 from trignb.functions.prefixes import PrefixIndex
 from trignb.functions.sections import LibrarySection, Origin
+from trignb.functions.statistics import (
+    TABLE,
+    TABLE_NS,
+    UNIT_BITS,
+    TriggerStatistics,
+    bucket_of,
+)
 from trignb.js.runtime import JsError, JsOom, JsTerminated
 
 if TYPE_CHECKING:
@@ -23,43 +30,13 @@ if TYPE_CHECKING:
     from trignb.engine.database import Database
     from trignb.functions.library import Library
     from trignb.functions.registry import Registry
+    from trignb.functions.statistics import Times
     from trignb.js.runtime import Job, Registration, TriggerData
 
 __all__ = ["KeyspaceTrigger", "TriggerRun", "TriggerStatistics", "Triggers"]
 
 # Heard even while library code runs: nobody's command caused them (section 7.3).
 _NEVER_SUPPRESSED: Final = EXPIRED | EVICTED
-
-
-class TriggerStatistics:
-    """Counters of one trigger; they outlive a REPLACE of its library.
-
-    Times are ns of the engine's clock; ``last_run_ns`` is the moment of the last event.
-    """
-
-    __slots__ = (
-        "failed",
-        "last_error",
-        "last_ns",
-        "last_run_ns",
-        "max_ns",
-        "succeeded",
-        "total_ns",
-        "triggered",
-    )
-
-    def __init__(self) -> None:
-        self.triggered = self.succeeded = self.failed = 0
-        self.last_ns = self.total_ns = self.max_ns = 0
-        self.last_run_ns: int | None = None
-        self.last_error: Failure | None = None
-
-    def note(self, elapsed_ns: int) -> None:
-        """Note how long a run took, from its event to its end."""
-        self.last_ns = elapsed_ns
-        self.total_ns += elapsed_ns
-        if elapsed_ns > self.max_ns:
-            self.max_ns = elapsed_ns
 
 
 class KeyspaceTrigger:
@@ -158,6 +135,11 @@ class KeyspaceTrigger:
     def max_ns(self) -> int:
         """How long the longest run took, in ns."""
         return self.statistics.max_ns
+
+    @property
+    def times(self) -> Times:
+        """How long the runs took that have ended, and why some failed."""
+        return self.statistics
 
     @property
     def last_run_ns(self) -> int | None:
@@ -293,6 +275,11 @@ class TriggerRun:
                 statistics.total_ns += elapsed
                 if elapsed > statistics.max_ns:
                     statistics.max_ns = elapsed
+                if elapsed < statistics.least_ns:
+                    statistics.least_ns = elapsed
+                short = 0 <= elapsed < TABLE_NS
+                bucket = TABLE[elapsed >> UNIT_BITS] if short else bucket_of(elapsed)
+                statistics.buckets[bucket] += 1
             else:
                 trigger.owner.host.adopt(job, self)
         finally:
@@ -323,6 +310,7 @@ class TriggerRun:
         failure = Failure.of(error)
         self.statistics.failed += 1
         self.statistics.last_error = failure
+        self.statistics.note_error(error)
         self.statistics.note(registry.clock.read() - self.started_ns)
         if isinstance(error, JsOom):
             registry.suspect_memory()

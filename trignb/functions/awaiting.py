@@ -1,0 +1,97 @@
+"""Calls from Python that may take their time: with a time limit, or awaited in an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from trignb.engine.args import encode_args
+from trignb.engine.blocking import Waiter
+from trignb.engine.dispatch import make_run
+
+if TYPE_CHECKING:
+    from trignb.engine.core import Core
+    from trignb.engine.session import Session
+    from trignb.reply import Reply
+
+__all__ = ["Caller", "reply_soon", "reply_within"]
+
+Argument = str | bytes | float
+
+
+class Caller:
+    """Begins calls of one engine's functions without waiting for what they do in the background."""
+
+    def __init__(self, core: Core) -> None:
+        self._run: Callable[[Session, list[bytes]], Any] = make_run(core, _hand_over)
+
+    def begin(
+        self,
+        session: Session,
+        function: str,
+        keys: Iterable[str | bytes],
+        args: Iterable[Argument],
+    ) -> Reply | Waiter:
+        """Call a function (TFCALLASYNC) and return its reply, or what will have it."""
+        keys = list(keys)
+        given: tuple[Argument, ...] = (
+            "TFCALLASYNC",
+            function,
+            len(keys),
+            *keys,
+            *args,
+        )
+        return self._run(session, encode_args(given))
+
+
+def reply_within(begun: Reply | Waiter, timeout_s: float) -> Reply:
+    """Wait for the reply of a call that has begun; the call goes on if that takes too long.
+
+    Raises
+    ------
+    TimeoutError
+        There was none in time.
+    """
+    if not isinstance(begun, Waiter):
+        return begun
+    if timeout_s > 0:
+        begun.timeout_s = timeout_s
+        begun.sleep()
+    if not begun.is_done:
+        raise TimeoutError(f"the function did not answer within {timeout_s:g} s")
+    return _outcome(begun)
+
+
+async def reply_soon(begun: Reply | Waiter) -> Reply:
+    """Await the reply of a call that has begun; being cancelled, leave it to itself."""
+    if not isinstance(begun, Waiter):
+        return begun
+    # Imported here: `import trignb` does not take asyncio along.
+    import asyncio
+    import contextlib
+
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+
+    def finished(_waiter: Waiter) -> None:
+        # A loop that was closed waits for nothing any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(done.set)
+
+    begun.on_done = finished
+    if not begun.is_done:
+        try:
+            await done.wait()
+        finally:
+            begun.on_done = None
+    return _outcome(begun)
+
+
+def _outcome(waiter: Waiter) -> Reply:
+    if waiter.error is not None:
+        raise waiter.error
+    return waiter.reply
+
+
+def _hand_over(waiter: Waiter) -> Waiter:
+    return waiter
