@@ -16,6 +16,7 @@ from trignb.engine.core import Core
 from trignb.engine.dispatch import make_execute
 from trignb.engine.files import replacing
 from trignb.engine.session import Session
+from trignb.functions.awaiting import Caller, reply_soon, reply_within
 from trignb.functions.registry import Registry
 from trignb.lua.commands import function_family, script_family
 from trignb.lua.libraries import Libraries
@@ -102,6 +103,7 @@ class Engine:
         # An instance attribute shadows the documented method: see `engine/dispatch.py`.
         self.execute = make_execute(core, self._threads, self.session)  # type: ignore[method-assign]
         self.library_registry = Registry(core)
+        self._caller = Caller(core)
         core.permissions.watchers.append(
             lambda restricted: self.library_registry.set_access(
                 core.permissions if restricted else None
@@ -133,7 +135,7 @@ class Engine:
         progress: Callable[[int, int], object] | None = None,
         **kwargs: Any,
     ) -> Engine:
-        """Return an engine with the keys and Lua functions of an RDB file.
+        """Return an engine with the keys, Lua functions and libraries of an RDB file.
 
         Parameters
         ----------
@@ -189,12 +191,15 @@ class Engine:
     ) -> int:
         """Replace keys and Lua functions by those of an RDB file; returns how many keys.
 
-        Nobody hears of it: no events, no triggers. JavaScript libraries stay. Arguments
-        and errors are those of `from_rdb`; after an error nothing has changed.
+        Nobody hears of it: no events, no triggers. JavaScript libraries are replaced by those
+        of the file; they stay when it has none, as files of other servers have. Arguments and
+        errors are those of `from_rdb`; after an error nothing has changed.
         """
         with open(path, "rb") as file:
             data = file.read()
-        load_contents(self.core, self.lua_libraries, data, progress=progress)
+        load_contents(
+            self.core, self.lua_libraries, data, spare=True, progress=progress
+        )
         return sum(len(db.data) for db in self.core.databases)
 
     # -- commands
@@ -320,10 +325,70 @@ class Engine:
         function: str,
         keys: Iterable[str | bytes] = (),
         args: Iterable[str | bytes | float] = (),
+        *,
+        timeout: float | None = None,
     ) -> Reply:
-        """Call ``library.function`` (TFCALL) with keys and arguments."""
-        keys = list(keys)
-        return self.execute("TFCALL", function, len(keys), *keys, *args)
+        """Call ``library.function`` with keys and arguments.
+
+        Parameters
+        ----------
+        function : str
+            Library and function, with a dot between them.
+        keys, args : iterable
+            What the function gets, keys first.
+        timeout : float, optional
+            With it the function may go on in the background (TFCALLASYNC) and is waited for,
+            for so many seconds. Without it it has to answer at once (TFCALL).
+
+        Raises
+        ------
+        JavaScriptError
+            When it threw.
+        ResponseError
+            For every other reason Redis gives.
+        TimeoutError
+            When there was no answer in time; the function goes on all the same.
+        """
+        if timeout is None:
+            keys = list(keys)
+            return self.execute("TFCALL", function, len(keys), *keys, *args)
+        begun = self._caller.begin(self._own_session(), function, keys, args)
+        return reply_within(begun, timeout)
+
+    async def call_async(
+        self,
+        function: str,
+        keys: Iterable[str | bytes] = (),
+        args: Iterable[str | bytes | float] = (),
+    ) -> Reply:
+        """Call ``library.function`` (TFCALLASYNC) and await its answer.
+
+        The function is called at once, on this thread; what it does in the background is
+        awaited. Any number of calls may be under way. Cancelling one stops waiting for it,
+        and the function goes on. Parameters and errors are those of `call`.
+
+        Examples
+        --------
+        >>> async def total(engine):
+        ...     calls = [engine.call_async("lib.count", args=[i]) for i in range(3)]
+        ...     return sum(await asyncio.gather(*calls))
+        """
+        own, session = self._own_session(), self.session()
+        session.user, session.authenticated = own.user, own.authenticated
+        session.db = own.db
+        try:
+            begun = self._caller.begin(session, function, keys, args)
+            return await reply_soon(begun)
+        finally:
+            session.close()
+
+    def _own_session(self) -> Session:
+        """Return the calling thread's session."""
+        try:
+            session: Session = self._threads.session
+        except AttributeError:
+            session = self._threads.session = self.session()
+        return session
 
     # -- what happened, as DataFrames
 
@@ -363,6 +428,18 @@ class Engine:
         self.core.record_commands()
         return frames.commands(self)
 
+    def errors(self) -> DataFrame:
+        """Return every failure of a library, with its position there; oldest first."""
+        from trignb.notebook import reports
+
+        return reports.errors(self)
+
+    def logs(self, library: str | None = None) -> DataFrame:
+        """Return what libraries wrote with ``redis.log``, all or one; oldest first."""
+        from trignb.notebook import reports
+
+        return reports.logs(self, library)
+
     # -- state
 
     def snapshot(self) -> Snapshot:
@@ -383,9 +460,9 @@ class Engine:
         self.core.restore(snapshot.contents)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write all keys, with their deadlines, and the Lua functions to an RDB file.
+        """Write keys with their deadlines, Lua functions and libraries to an RDB file.
 
-        redis-server 7.0 and later start on it. JavaScript libraries are not part of it.
+        redis-server 7.0 and later start on it and leave the JavaScript libraries out.
         Commands of other threads wait meanwhile; BGSAVE lets them go on.
 
         Raises
