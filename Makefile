@@ -1,5 +1,5 @@
 # Every target sets up .venv itself: a fresh clone needs Python 3.11 or newer and nothing else.
-.PHONY: demo test lint bench lab
+.PHONY: demo test test-long lint bench lab
 .DEFAULT_GOAL := demo
 
 VENV := .venv
@@ -30,6 +30,10 @@ test: $(STAMP) lint redis-server
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbval --override-ini testpaths= -p no:cacheprovider \
 		--override-ini filterwarnings=default --override-ini timeout=300 notebooks
+
+# The tests that search (crashes, concurrency, fuzzing) with many more rounds: half an hour.
+test-long: $(STAMP) redis-server
+	TRIGNB_LONG=1 $(BIN)/python -m pytest --timeout=1800
 
 bench: $(STAMP) redis-server
 	$(BIN)/python tests/bench/bench.py

@@ -26,9 +26,18 @@ settings.load_profile(os.environ.get("TRIGNB_HYPOTHESIS", "trignb"))
 if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# `make test-long`: the same tests, with more rounds and more time.
+LONG = bool(os.environ.get("TRIGNB_LONG"))
+
 NOON = "2026-01-01T12:00:00Z"
 MISSING = "redis-server is not installed: nothing was compared with a real Redis"
 COUNTS = pytest.StashKey[Counter[str]]()
+
+
+@pytest.fixture(scope="session")
+def long() -> bool:
+    """Whether there is time for the long mode of a test; it sets its own timeout."""
+    return LONG
 
 
 @pytest.fixture
