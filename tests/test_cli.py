@@ -19,7 +19,10 @@ redis.registerFunction("add", (client, a, b) => Number(a) + Number(b), {
 });
 redis.registerFunction("read", (client, key) => client.call("get", key));
 redis.registerAsyncFunction("later", async () => 1);
+redis.registerAsyncFunction("never", async () => new Promise(() => {}));
 redis.registerKeySpaceTrigger("count", "user:", () => {});
+redis.registerStreamTrigger("read", "orders:", () => {}, {window: 3, isStreamTrimmed: true});
+redis.registerClusterFunction("here", async () => 1);
 """
 BROKEN = """#!js api_version=1.0 name=broken
 redis.registerFunction("f", () => 1);
@@ -55,6 +58,9 @@ def test_check_lists_what_a_library_registers(good: Path) -> None:
         assert text in result.output
     assert "async function" in result.output
     assert "keyspace trigger" in result.output
+    assert "keys beginning with 'user:'" in result.output
+    assert "streams beginning with 'orders:', window 3, trimmed" in result.output
+    assert "cluster function │ here" in result.output
 
 
 def test_check_shows_line_column_and_caret(broken: Path) -> None:
@@ -126,3 +132,13 @@ def test_module_is_the_same_script() -> None:
     )
     for command in ("demo", "check", "call"):
         assert command in result.stdout
+
+
+def test_call_waits_for_a_coroutine(good: Path) -> None:
+    assert run("call", "good.later", "-l", good).output == "(integer) 1\n"
+
+
+def test_call_gives_up_in_time(good: Path) -> None:
+    result = run("call", "good.never", "-l", good, "--timeout", 0.05)
+    assert result.exit_code == 1
+    assert "did not answer within 0.05 s" in result.output

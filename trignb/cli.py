@@ -116,6 +116,13 @@ def check(files: tuple[Path, ...], config: str | None) -> None:
     help='A command to run before the call, as in "SET k v"; may be repeated.',
 )
 @click.option(
+    "-t",
+    "--timeout",
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for a function that goes on in the background.",
+)
+@click.option(
     "--config", metavar="JSON", help="What the libraries see as redis.config."
 )
 def call(
@@ -124,9 +131,13 @@ def call(
     files: tuple[Path, ...],
     keys: tuple[str, ...],
     lines: tuple[str, ...],
+    timeout: float,
     config: str | None,
 ) -> None:
-    """Load libraries, call a function and print its reply as redis-cli would."""
+    """Load libraries, call a function and print its reply as redis-cli would.
+
+    A function may be asynchronous; the exit status is 1 when it fails or takes too long.
+    """
     from trignb.notebook.errors import UsageError
     from trignb.notebook.text import show
     from trignb.notebook.tokenize import split
@@ -139,11 +150,14 @@ def call(
         try:
             for line in lines:
                 engine.execute(*(token.value for token in split(line)))
-            reply = engine.call(function, keys, args)
+            reply = engine.call(function, keys, args, timeout=timeout)
         except UsageError as error:
             raise click.UsageError(str(error)) from error
         except ResponseError as error:
             click.echo(show(error))
+            sys.exit(1)
+        except TimeoutError as error:
+            click.echo(f"trignb: {error}", err=True)
             sys.exit(1)
         click.echo(show(reply))
 
@@ -179,11 +193,20 @@ def _show_library(console: Console, path: Path, library: Entry) -> None:
         flags = ", ".join(entry.get("flags") or ())
         _add(table, kind, entry["name"], flags, entry.get("description"))
     for entry in library["keyspace_triggers"]:
-        prefix = (
-            f"keys beginning with {entry['prefix']!r}" if entry["prefix"] else "any key"
-        )
-        _add(table, "keyspace trigger", entry["name"], prefix, entry.get("description"))
+        where = _where("key", entry["prefix"])
+        _add(table, "keyspace trigger", entry["name"], where, entry.get("description"))
+    for entry in library["stream_triggers"]:
+        where = f"{_where('stream', entry['prefix'])}, window {entry['window']}"
+        if entry["trim"]:
+            where += ", trimmed"
+        _add(table, "stream trigger", entry["name"], where, entry.get("description"))
+    for name in library["cluster_functions"]:
+        _add(table, "cluster function", name, "", None)
     console.print(table)
+
+
+def _where(kind: str, prefix: str) -> str:
+    return f"{kind}s beginning with {prefix!r}" if prefix else f"any {kind}"
 
 
 def _add(table: Table, *cells: str | None) -> None:
