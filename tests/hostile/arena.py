@@ -26,6 +26,8 @@ from trignb.errors import ResponseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+# Whatever it may be.
+ANY = ...
 TERMINATED = "Err Execution was terminated due to OOM or timeout"
 FULL = "JS engine reached OOM state and can not run any more code"
 
@@ -36,7 +38,7 @@ TOLERANCE_S = 1.5
 PATIENCE_S = 5.0
 
 # The long mode runs what takes minutes or gigabytes.
-LONG = bool(os.environ.get("TRIGNB_HOSTILE"))
+LONG = bool(os.environ.get("TRIGNB_LONG"))
 
 INNOCENT = """#!js api_version=1.0 name=innocent
 let n = 0;
@@ -182,12 +184,13 @@ def fight(case: Case, drives: dict[str, Callable[[trignb.Engine], Any]]) -> None
         assert engine.call("innocent.count") == 1
         before = resident_bytes()
         found, took_s = drive(engine, case, drives)
-        assert case.expect is ... or found == case.expect, found
+        assert case.expect is ANY or found == case.expect, shorten(found)
         limit_s = case.limit_ms / 1000 + case.tolerance_s
         assert took_s < limit_s, f"{took_s:.2f} s"
         is_whole(engine)
         if case.after is not None:
-            assert outcome(lambda: engine.call("lib.after")) == case.after
+            after = outcome(lambda: engine.call("lib.after"))
+            assert case.after is ANY or after == case.after, after
             is_whole(engine)
         outcome(lambda: engine.execute("TFUNCTION", "DELETE", "lib"))
         is_whole(engine)
@@ -195,6 +198,11 @@ def fight(case: Case, drives: dict[str, Callable[[trignb.Engine], Any]]) -> None
             gc.collect()
             grown = resident_bytes() - before
             assert grown < case.grows, f"grown by {grown >> 20} MB"
+
+
+def shorten(found: Any) -> str:
+    """Return what came of it so that a terminal can show it."""
+    return repr(found)[:1000]
 
 
 def drive(

@@ -181,13 +181,22 @@ class Registry:
         return False
 
     def _heap_is_full(self) -> bool:
+        limit: int = self.setting("v8-maxmemory")
+        used = self._heaps_used()
+        if sum(used.values()) < limit:
+            return False
+        # V8 collects when it needs room; what it counts may be garbage by now.
+        for library, size in used.items():
+            if size > limit // 20:
+                library.runtime.collect_garbage()
+        return sum(self._heaps_used().values()) >= limit
+
+    def _heaps_used(self) -> dict[Library, int]:
         # What is in use: V8 reserves a megabyte and more for a library that does nothing.
-        limit, used = self.setting("v8-maxmemory"), 0
-        for library in self.libraries.values():
-            used += library.runtime.heap_statistics().used
-            if used >= limit:
-                return True
-        return False
+        return {
+            library: library.runtime.heap_statistics().used
+            for library in self.libraries.values()
+        }
 
     def refusal(
         self, trigger: KeyspaceTrigger | StreamTrigger, key: bytes

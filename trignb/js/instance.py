@@ -23,6 +23,7 @@ from trignb.js.runtime import (
     RuntimeLimits,
     Section,
 )
+from trignb.js.watch import resident_bytes
 from trignb.js.words import (
     ADD_EVENT,
     BLOCK,
@@ -103,6 +104,9 @@ class Instance:
         self._background = background
         self._origins = origins
         self._limits = limits
+        # Coroutines that wait for a section or are in one, and what the process had before.
+        self._blocks = 0
+        self._base_bytes = 0
         self._numbers = itertools.count(2, 2)  # odd ones are JavaScript's
         self.origin_number = origins.number
         self.channel = Channel(
@@ -123,11 +127,13 @@ class Instance:
         """Return a job and its number."""
         number, job = next(self._numbers), Job(origin)
         self.jobs[number] = job
+        self._background.watch()
         return number, job
 
     def promised(self, number: int, origin: Hashable) -> Job:
         """Return a new job for a promise that JavaScript numbered."""
         job = self.jobs[number] = Job(origin)
+        self._background.watch()
         return job
 
     def forget(self, number: int) -> None:
@@ -172,6 +178,43 @@ class Instance:
         self.exchange.epoch += 1
         self.jobs.clear()
 
+    # Memory --------------------------------------------------------------------------
+
+    def look_at_memory(self) -> bool:
+        """See to it that background jobs stay within the limits; tell whether there are any.
+
+        Called without the lock. Of runs in the foreground whoever waits for them takes care.
+        """
+        if self.exchange.dead or not self.jobs:
+            self._base_bytes = 0
+            return False
+        isolate = self.channel.isolate
+        if isolate.is_out_of_memory:
+            # A second termination may be left over: some task has to take it.
+            isolate.start_mail()
+            isolate.start_mail()
+            isolate.answers()
+            # What the terminated job held is garbage; whoever waits for a promise that
+            # nobody can settle any more is told so.
+            isolate.recover_memory()
+            return True
+        now = resident_bytes()
+        if not self._base_bytes:
+            self._base_bytes = now
+        limit = self._limits.heap_bytes + self._limits.slack_bytes
+        # The engine may have grown as well. But who computes without an end, so that he
+        # does not answer, and lets the process grow is stopped.
+        if (
+            now - self._base_bytes > limit
+            and not self._blocks
+            and not isolate.answers()
+        ):
+            self._background.put(self._stop_growing)
+        return True
+
+    def _stop_growing(self) -> None:
+        self.exchange.kill("the process grew beyond the memory limit")
+
     # Events ----------------------------------------------------------------------------
 
     def event_number(self, event: str) -> int:
@@ -193,6 +236,7 @@ class Instance:
         elif kind == HAVE_JOBS:
             self.channel.have_jobs()
         elif kind == WANT_BLOCK:
+            self._blocks += 1
             self._background.put(partial(self._block, number))
         elif kind == WANT_TIMER:
             self._start_timer(number)
@@ -247,6 +291,12 @@ class Instance:
     # client.block, on the background thread under the lock ----------------------------------
 
     def _block(self, origin: int) -> None:
+        try:
+            self._run_section(origin)
+        finally:
+            self._blocks -= 1
+
+    def _run_section(self, origin: int) -> None:
         if self.exchange.dead:
             return
         try:

@@ -442,18 +442,26 @@ class Isolate:
 
     def heap_statistics(self) -> HeapStatistics:
         """Ask V8; what it said last if it is busy."""
+        self.answers()
+        return self._heap
+
+    def answers(self) -> bool:
+        """Whether V8 finds the time to tell about its heap; it is given a moment."""
         thread = threading.Thread(target=self._ask_heap, daemon=True)
         thread.start()
         thread.join(_ASK_S)
-        return self._heap
+        return not thread.is_alive()
 
     def _ask_heap(self) -> None:
         # Waits for the isolate, and that may be waiting for our caller's lock.
         handle = self._dll.mr_heap_stats(self._context)
         if not handle:  # the isolate was freed meanwhile
             return
-        numbers = json.loads(self._message(handle))
+        text = self._message(handle)
         self._free(handle)
+        if not text:  # V8 was terminating what it did before
+            return
+        numbers = json.loads(text)
         self._heap = HeapStatistics(
             total=numbers["total_heap_size"],
             used=numbers["used_heap_size"],

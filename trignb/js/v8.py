@@ -96,7 +96,7 @@ class LibraryRuntime:
         self._source = Source(name, source)
         self._config = config_json or ""
         self._origins = _Origins(host)
-        self._background = Background(host, name)
+        self._background = Background(host, name, self._look)
         self._registrations: list[Registration] | None = None
         self._load_timeout_ms = 0
         self._disposed = False
@@ -113,6 +113,9 @@ class LibraryRuntime:
             self.limits,
             generation,
         )
+
+    def _look(self) -> bool:
+        return self._instance.look_at_memory()
 
     # Loading ------------------------------------------------------------------------
 
@@ -375,7 +378,7 @@ class LibraryRuntime:
 
     def forget(self) -> None:
         """Take note that this process is a fork: the isolate stayed with the parent."""
-        self._background = Background(self._host, self.name)
+        self._background = Background(self._host, self.name, self._look)
         self._instance.forget_isolate()
 
 
