@@ -19,14 +19,15 @@ before a later load, `fence` orders them.
 
 from __future__ import annotations
 
-import os
 import platform
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Final
 
 from trignb.js import words
 from trignb.js.isolate import EXCEPTION, Isolate
+from trignb.js.turns import TURNS, processors
 from trignb.js.words import (
     GROW,
     GROWN,
@@ -36,6 +37,7 @@ from trignb.js.words import (
     PROBING,
     PUMP,
     PY_SLEEPS,
+    QUIET,
     STATE,
     TASK,
 )
@@ -52,14 +54,7 @@ _SLICE_S: Final = 0.05
 _NAP_S: Final = 2e-5
 _NAPS: Final = 4
 _BULK_S: Final = 0.002
-
-
-def processors() -> int:
-    """Return on how many processors this process may run."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
+_LOOKS: Final = 1000
 
 
 def signal(lock: threading.Lock) -> None:
@@ -81,6 +76,10 @@ class Channel:
 
     Attributes
     ----------
+    active : bool
+        Whether the two may look at all.
+    place : weakref
+        Stands for it among all `Turns`.
     spin : int
         How often Python looks for an answer before it sleeps, 50 ns each; 0: never.
     terminated : int
@@ -99,7 +98,9 @@ class Channel:
     ) -> None:
         if active is None:
             active = processors() > 1
-        self.spin = 1000 if active else 0
+        self.active = active
+        self.place = weakref.ref(self)
+        self.spin = 0
         self.terminated = 0
         self.capacity = words.MAIN_BYTES
         self._last_kick = 0.0
@@ -112,8 +113,19 @@ class Channel:
         self.isolate = Isolate(self, name, config, spins, heap_bytes, all_globals)
         self.control = self.isolate.control
         self.main = self.isolate.main
+        self.look(actively=False)
 
     # Waiting, on the thread that has the engine's lock ----------------------------------
+
+    def take_turn(self) -> None:
+        """Note that a run begins, for `Turns` to decide who may look actively."""
+        if self.active:
+            TURNS.take(self)
+
+    def look(self, *, actively: bool) -> None:
+        """Have both sides look for answers, or sleep at once."""
+        self.spin = _LOOKS if actively else 0
+        self.control[QUIET] = not actively
 
     def fence(self) -> None:
         """Order memory accesses around it."""
@@ -176,6 +188,7 @@ class Channel:
 
     def abandon(self) -> None:
         """Have everybody leave: the isolate is not going to be used any more."""
+        TURNS.leave(self)
         self.isolate.dead = True
         self.isolate.cancel_pumps()
         self.isolate.cancel_job()

@@ -32,6 +32,7 @@ from trignb.js.runtime import (
     RuntimeLimits,
     Section,
 )
+from trignb.js.turns import TURNS
 from trignb.js.watch import Watch
 from trignb.js.words import (
     ALLOWED,
@@ -187,6 +188,9 @@ class Exchange:
         control = channel.control
         main = channel.main
         spin = channel.spin
+        if TURNS.last is not channel.place or not spin:
+            channel.take_turn()
+            spin = channel.spin
         execute = self._execute
         epoch = self.epoch
         watch: Watch | None = None

@@ -22,6 +22,7 @@ ORIGIN: Final = 7
 PUMP: Final = 16  # 1: JavaScript serves messages, 2: it does so inside block()
 JS_SLEEPS: Final = 17
 PY_SLEEPS: Final = 18
+QUIET: Final = 19  # 1: do not look actively
 # Notices from JavaScript outside of the conversation:
 NOTICE: Final = 32
 NOTICE_ID: Final = 33

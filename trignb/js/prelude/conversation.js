@@ -13,7 +13,7 @@ const slots = new Map_(); let nextSlot = 1;
 // ---- The conversation ------------------------------------------------------------------
 function await_() {          // spin, then sleep inside hostCall(); returns a message to us
   for (;;) {
-    for (let i = SPIN; i > 0; i--) { const k = load(ctl, STATE); if (k > 0) return k; }
+    for (let i = ctl[QUIET] ? 0 : SPIN; i > 0; i--) { const k = load(ctl, STATE); if (k > 0) return k; }
     store(ctl, JS_SLEEPS, 1);
     if (load(ctl, STATE) <= 0) hostCall();
     store(ctl, JS_SLEEPS, 0);
@@ -57,7 +57,7 @@ function pump() {            // the task Python starts when nobody listens
   for (let served = 0; ; served++) {
     let k = load(ctl, STATE);
     if (k <= 0 && ctl[JOBS] === 0 && served < 5000) {
-      for (let i = BUDGET; i > 0 && k <= 0; i--) k = load(ctl, STATE);
+      for (let i = ctl[QUIET] ? 0 : BUDGET; i > 0 && k <= 0; i--) k = load(ctl, STATE);
     }
     if (k <= 0) {
       store(ctl, PUMP, 0);
