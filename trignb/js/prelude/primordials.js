@@ -70,6 +70,8 @@ let lastFailure = null;
 function fail(text) { lastFailure = { text, error: new Error_(text) }; return text; }
 function must(holds, text) { if (!holds) throw fail(text); }
 function textOf(value, otherwise) { try { return String_(value); } catch { return otherwise; } }
+// Error.prepareStackTrace is the library's.
+function stackHere() { try { return textOf(new Error_('').stack, ''); } catch { return ''; } }
 // name, message, stack, and where it happened even if the exception has no stack
 function describe(e) {
   let name = '', stack = '', trace = '';

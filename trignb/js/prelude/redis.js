@@ -72,7 +72,7 @@ function addCallback(f) {
 }
 function register(kind, name, f, more) {
   registrations[registrations.length] = [
-    kind, name, addCallback(f), isAsync(f), textOf(new Error_('').stack, ''),
+    kind, name, addCallback(f), isAsync(f), stackHere(),
     more.declared === true, more.description === undefined ? null : more.description,
     more.flags === undefined ? [] : more.flags, more.prefix === undefined ? '' : more.prefix,
     more.fired === undefined ? null : addCallback(more.fired),
