@@ -2,27 +2,23 @@
 
 Absolute times say little on a machine that others use too; ratios to a peer measured in the
 same minutes say much. Every measurement is repeated, ours and the peer's in turn, and the
-best of each is taken. Nothing fails here and nothing is written.
-
-Long because one run, of one process and its children, measures everything side by side.
+best of each is taken. Nothing fails here and nothing is written. Rows of libraries are in
+`libraries.py`.
 """
 
 from __future__ import annotations
 
 import gc
 import json
-import os
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-# A child starts with this file's directory on its path, and needs the oracle's.
+# A script has its own directory on its path, and needs the one above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import fakeredis
@@ -31,76 +27,21 @@ from rich.console import Console
 from rich.table import Table
 
 import trignb
+from bench import libraries
+from bench.measuring import (
+    Contender,
+    Operation,
+    Result,
+    at_least,
+    at_most,
+    race,
+    resident_bytes,
+    run_child,
+    us,
+)
 from oracle.server import RedisServer, find_redis_server
 
-REPEATS = 15
-NON_MATCHING = 10_000
 MEMORY_KEYS = 1_000_000
-LIBRARY_LOADS, LIBRARY_WARMUP = 200, 20
-
-TRIGGER = """#!js api_version=1.0 name=bench
-redis.registerKeySpaceTrigger("count", "user:", (client, data) => {
-    client.call("incr", "count");
-});
-"""
-PREFIXES = """#!js api_version=1.0 name=bench
-for (let i = 0; i < %d; i++) {
-    redis.registerKeySpaceTrigger(`t${i}`, `prefix${i}:`, (client, data) => {});
-}
-"""
-FUNCTION = """#!js api_version=1.0 name=bench
-redis.registerFunction("hello", () => "world");
-"""
-
-Operation = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One line of the table."""
-
-    what: str
-    ours: str
-    peer: str
-    outcome: str
-    target: str
-    reached: bool | None
-
-
-@dataclass(frozen=True)
-class Contender:
-    """Something to time: an operation, and how often one repeat runs it."""
-
-    run: Operation
-    times: int
-
-
-def per_call_us(contender: Contender) -> float:
-    """Time one repeat; returns µs per call."""
-    run = contender.run
-    gc.collect()
-    gc.disable()
-    try:
-        start = time.perf_counter_ns()
-        for _ in range(contender.times):
-            run()
-        return (time.perf_counter_ns() - start) / contender.times / 1000
-    finally:
-        gc.enable()
-
-
-def race(*contenders: Contender) -> list[float]:
-    """Time contenders in turn, several times; returns the best of each in µs."""
-    for contender in contenders:
-        contender.run()
-    rounds = [[per_call_us(c) for c in contenders] for _ in range(REPEATS)]
-    return [min(times) for times in zip(*rounds, strict=True)]
-
-
-def us(value: float) -> str:
-    """Write a time."""
-    return f"{value:.2f} µs" if value < 100 else f"{value:.0f} µs"
-
 
 # -- what is measured
 
@@ -259,96 +200,6 @@ def fill_big(engine: trignb.Engine, command: str, size: int) -> None:
         engine.execute(command, "big", *words)
 
 
-def bench_triggered(server: RedisServer | None) -> list[Result]:
-    """A SET that fires a trigger: against a subscriber, and against a bare SET."""
-    plain, triggered = trignb.Engine(), trignb.Engine()
-    triggered.load(TRIGGER)
-    contenders = [
-        Contender(lambda: triggered.execute("SET", "user:1", "value"), 3000),
-        Contender(lambda: plain.execute("SET", "user:1", "value"), 20_000),
-    ]
-    if server is not None:
-        subscriber = Subscriber(server.port)
-        contenders.append(Contender(subscriber.set, 300))
-    with_trigger, without, *others = race(*contenders)
-    results = [
-        at_most(
-            "SET with trigger, above SET without",
-            with_trigger - without,
-            15,
-            ours=us(with_trigger),
-            peer=us(without),
-        )
-    ]
-    if server is not None:
-        what = "SET with trigger against SET and a subscriber's INCR"
-        results.append(at_least(what, with_trigger, others[0], 25))
-        subscriber.close()
-    plain.close()
-    triggered.close()
-    return results
-
-
-class Subscriber:
-    """The trigger's effect without triggers: a client that hears of each SET and counts."""
-
-    def __init__(self, port: int) -> None:
-        self.client = redis.Redis(port=port)
-        self.counter = redis.Redis(port=port)
-        self.client.config_set("notify-keyspace-events", "KEA")
-        self.pubsub = self.counter.pubsub()
-        self.pubsub.psubscribe("__keyevent@0__:set")
-        self.pubsub.get_message(timeout=5)
-        self.done = threading.Semaphore(0)
-        self.thread = threading.Thread(target=self._listen, daemon=True)
-        self.thread.start()
-
-    def _listen(self) -> None:
-        for message in self.pubsub.listen():
-            if message["type"] == "pmessage":
-                self.counter.incr("count")
-                self.done.release()
-            else:
-                return
-
-    def set(self) -> None:
-        """Set a key; return when it was counted, as a SET that fires a trigger does."""
-        self.client.set("user:1", "value")
-        self.done.acquire()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self.pubsub.punsubscribe()
-        self.thread.join(5)
-        self.client.close()
-        self.counter.close()
-
-
-def bench_non_matching(_server: RedisServer | None) -> list[Result]:
-    """A SET beside ten thousand triggers for other prefixes."""
-    without, with_many = trignb.Engine(), trignb.Engine()
-    # Both have a library, hence both keep the log of notifications.
-    without.load(FUNCTION)
-    with_many.load(PREFIXES % NON_MATCHING)
-    many, none = race(
-        Contender(lambda: with_many.execute("SET", "user:1", "value"), 20_000),
-        Contender(lambda: without.execute("SET", "user:1", "value"), 20_000),
-    )
-    without.close()
-    with_many.close()
-    what = f"SET beside {NON_MATCHING:,} other prefixes, to SET beside none"
-    ratio = many / none
-    return [
-        Result(what, us(many), us(none), f"{ratio:.2f} ×", "≤ 1.15 ×", ratio <= 1.15)
-    ]
-
-
-def bench_one_cpu(_server: RedisServer | None) -> list[Result]:
-    """A SET that fires a trigger, where both sides share one CPU."""
-    took = run_child("one_cpu")
-    return [at_most("SET with trigger on one CPU", took, 150, ours=us(took))]
-
-
 def bench_memory(_server: RedisServer | None) -> list[Result]:
     """What a small key costs beyond its own bytes."""
     over = run_child("memory")
@@ -459,33 +310,7 @@ def longest_wait_ms(engine: trignb.Engine, command: tuple[str, ...]) -> float:
     return max(waits) * 1000
 
 
-def bench_library_loads(_server: RedisServer | None) -> list[Result]:
-    """What remains in the process of libraries that were deleted."""
-    grown = run_child("library_loads")
-    count = LIBRARY_LOADS - LIBRARY_WARMUP
-    what = f"loading and deleting a library {count} times"
-    return [at_most(what, grown, 5, ours=f"{grown:.2f} MB", unit="MB")]
-
-
 # -- measurements that need a process of their own
-
-
-def run_child(name: str) -> float:
-    """Run one of `CHILDREN` in a fresh interpreter."""
-    result = subprocess.run(
-        [sys.executable, __file__, name], capture_output=True, text=True, check=True
-    )
-    return float(json.loads(result.stdout))
-
-
-def child_one_cpu() -> float:
-    """Return µs per triggered SET on one CPU, as ``taskset -c 0`` would give."""
-    os.sched_setaffinity(0, {0})
-    engine = trignb.Engine()
-    engine.load(TRIGGER)
-    (took,) = race(Contender(lambda: engine.execute("SET", "user:1", "value"), 1000))
-    engine.close()
-    return took
 
 
 def child_memory() -> float:
@@ -503,60 +328,14 @@ def child_memory() -> float:
     return (grown - raw) / MEMORY_KEYS
 
 
-def child_library_loads() -> float:
-    """Return MB the process grew by."""
-    engine = trignb.Engine()
-    before = 0
-    for i in range(LIBRARY_LOADS):
-        if i == LIBRARY_WARMUP:
-            gc.collect()
-            before = resident_bytes()
-        engine.load(TRIGGER)
-        engine.execute("SET", "user:1", "value")
-        engine.execute("TFUNCTION", "DELETE", "bench")
-    gc.collect()
-    grown = resident_bytes() - before
-    engine.close()
-    return grown / 1e6
-
-
-def resident_bytes() -> int:
-    """Return the memory this process holds."""
-    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
 CHILDREN: dict[str, Callable[[], float]] = {
-    "one_cpu": child_one_cpu,
     "memory": child_memory,
-    "library_loads": child_library_loads,
+    **libraries.CHILDREN,
     **{f"elements of a {name}": partial(child_elements, name) for name in ELEMENTS},
 }
 
 
 # -- the table
-
-
-def at_least(what: str, ours: float, peer: float, target: float) -> Result:
-    """Build a line about how many times faster than a peer."""
-    ratio = peer / ours
-    return Result(
-        what, us(ours), us(peer), f"{ratio:.0f} ×", f"≥ {target:.0f} ×", ratio >= target
-    )
-
-
-def at_most(
-    what: str,
-    value: float,
-    target: float,
-    *,
-    ours: str,
-    peer: str = "",
-    unit: str = "µs",
-) -> Result:
-    """Build a line about an amount."""
-    outcome = f"{value:.2f} {unit}" if value < 10 else f"{value:.0f} {unit}"
-    return Result(what, ours, peer, outcome, f"≤ {target:.0f} {unit}", value <= target)
 
 
 def show(console: Console, results: list[Result]) -> None:
@@ -580,13 +359,10 @@ BENCHES = (
     bench_commands,
     bench_types,
     bench_growth,
-    bench_triggered,
-    bench_non_matching,
-    bench_one_cpu,
+    *libraries.BENCHES,
     bench_memory,
     bench_element_memory,
     bench_pauses,
-    bench_library_loads,
 )
 
 
