@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import weakref
 
-from trignb.js.turns import STEADY, TURNS, Turns
+import pytest
+
+from trignb.js.turns import IN_VAIN, STEADY, TURNS, Turns
 
 
 class FakeChannel:
     looks = False
+    rests_until = slept_at = 0.0
+    in_vain = 0
 
     def __init__(self) -> None:
         self.place = weakref.ref(self)
@@ -63,8 +67,39 @@ def test_who_has_left_is_not_told_anything_and_makes_room() -> None:
     assert a.looks
 
 
+@pytest.fixture
+def now(monkeypatch):
+    """What the clock of the turns shows, in a list."""
+    now = [1000.0]
+    monkeypatch.setattr("trignb.js.turns.monotonic", lambda: now[0])
+    return now
+
+
+def sleeps(turns, channel, now, apart):
+    """Have it sleep although it looks, as often as is too often; return whether it looks."""
+    run(turns, channel)
+    for _ in range(IN_VAIN + 1):
+        now[0] += apart
+        turns.slept(channel)
+    return channel.looks
+
+
+def test_who_looks_in_vain_rests_for_a_while(now) -> None:
+    turns, a = Turns(1), FakeChannel()
+    assert not sleeps(turns, a, now, apart=0.0003)
+    assert run(turns, *[a] * 20) == [False]
+    now[0] += 1
+    assert run(turns, a) == [True]
+
+
+def test_who_sleeps_now_and_then_goes_on_looking(now) -> None:
+    turns, a = Turns(1), FakeChannel()
+    assert sleeps(turns, a, now, apart=0.1)
+
+
 def test_libraries_that_take_turns_sleep(load, monkeypatch) -> None:
     monkeypatch.setattr(TURNS, "_most", 1)
+    monkeypatch.setattr(TURNS, "slept", lambda channel: None)  # whatever else runs here
     code = "redis.registerFunction('f', (client) => client.call('get', 'k'));"
     first, second = (load(code, limits={"spin": True}) for _ in range(2))
     channels = [library.runtime._instance.channel for library in (first, second)]

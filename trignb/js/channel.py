@@ -79,7 +79,7 @@ class Channel:
     active : bool
         Whether the two may look at all.
     place : weakref
-        Stands for it among all `Turns`.
+        Stands for it among all `Turns`, which keep ``rests_until``, ``slept_at`` and ``in_vain``.
     spin : int
         How often Python looks for an answer before it sleeps, 50 ns each; 0: never.
     terminated : int
@@ -100,6 +100,8 @@ class Channel:
             active = processors() > 1
         self.active = active
         self.place = weakref.ref(self)
+        self.rests_until = self.slept_at = 0.0
+        self.in_vain = 0
         self.spin = 0
         self.terminated = 0
         self.capacity = words.MAIN_BYTES

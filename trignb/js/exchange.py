@@ -226,6 +226,8 @@ class Exchange:
                 else:
                     if watch is None:
                         watch = Watch(self._limits, timeout_ms, mode == BLOCK)
+                    if spin:
+                        TURNS.slept(channel)
                     channel.listen(watch)
                     kind = control[STATE]
                     if kind >= 0:

@@ -5,12 +5,16 @@ the processor. Libraries that take turns do: each still looks while another one 
 processors a run of two libraries takes 110 us and one of five 230, where sleeping takes 40. So who
 comes when all places are taken has the one that ran longest ago leave off, and gets a place itself
 once it has run several times in a row.
+
+Other processes need processors, too. Then both sides may end up on the same one, each looking while
+the other should run: 350 us. So one that had to sleep again and again in spite of looking rests.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,10 +22,14 @@ if TYPE_CHECKING:
 
     from trignb.js.channel import Channel
 
-__all__ = ["STEADY", "TURNS", "Turns", "processors"]
+__all__ = ["IN_VAIN", "STEADY", "TURNS", "Turns", "processors"]
 
 # Runs in a row after which a library is taken to go on like this.
 STEADY: Final = 4
+# Sleeps, none of them long after the one before, after which looking is in vain for a while.
+IN_VAIN: Final = 8
+_SOON_S: Final = 0.001
+_REST_S: Final = 0.25
 
 
 def processors() -> int:
@@ -59,6 +67,8 @@ class Turns:
         place = channel.place
         with self._guard:
             again, self.last = self.last is place, place
+            if channel.rests_until > monotonic():
+                return
             looking = self._looking
             if place in looking:
                 looking.remove(place)
@@ -75,6 +85,18 @@ class Turns:
                     return
             looking.append(place)
             channel.look(actively=True)
+
+    def slept(self, channel: Channel) -> None:
+        """Note that one that looks had to sleep all the same."""
+        now = monotonic()
+        again = now - channel.slept_at < _SOON_S
+        channel.slept_at = now
+        channel.in_vain = channel.in_vain + 1 if again else 0
+        if channel.in_vain >= IN_VAIN:
+            channel.in_vain = 0
+            channel.rests_until = now + _REST_S
+            self.leave(channel)
+            channel.look(actively=False)
 
     def leave(self, channel: Channel) -> None:
         """Forget an isolate that is gone."""
