@@ -191,6 +191,7 @@ class Exchange:
         if TURNS.last is not channel.place or not spin:
             channel.take_turn()
             spin = channel.spin
+        looks = spin
         execute = self._execute
         epoch = self.epoch
         watch: Watch | None = None
@@ -226,7 +227,8 @@ class Exchange:
                 else:
                     if watch is None:
                         watch = Watch(self._limits, timeout_ms, mode == BLOCK)
-                    if spin:
+                    if looks:
+                        looks = 0
                         TURNS.slept(channel)
                     channel.listen(watch)
                     kind = control[STATE]

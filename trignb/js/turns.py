@@ -26,10 +26,10 @@ __all__ = ["IN_VAIN", "STEADY", "TURNS", "Turns", "processors"]
 
 # Runs in a row after which a library is taken to go on like this.
 STEADY: Final = 4
-# Sleeps, none of them long after the one before, after which looking is in vain for a while.
+# Runs that slept, none of them long after the one before, after which looking is in vain.
 IN_VAIN: Final = 8
 _SOON_S: Final = 0.001
-_REST_S: Final = 0.25
+_REST_S: Final = 0.05
 
 
 def processors() -> int:
@@ -87,7 +87,7 @@ class Turns:
             channel.look(actively=True)
 
     def slept(self, channel: Channel) -> None:
-        """Note that one that looks had to sleep all the same."""
+        """Note a run that looked and had to sleep all the same."""
         now = monotonic()
         again = now - channel.slept_at < _SOON_S
         channel.slept_at = now
