@@ -40,6 +40,8 @@ _CANNOT_BLOCK: Final = (
 _NUMBER: Final = re.compile(rb"\+?[0-9]+")
 _USIZE_MAX: Final = (1 << 64) - 1
 _USIZE_DIGITS: Final = len(str(_USIZE_MAX))
+# What nearly every call has: a look-up is a sixth of reading the digits.
+_FEW: Final = {b"%d" % n: n for n in range(100)}
 
 
 def call_function(
@@ -89,6 +91,9 @@ def _split_name(name: bytes) -> tuple[str, str]:
 
 def parse_count(text: bytes) -> int:
     """Read an unsigned integer of 64 bits."""
+    few = _FEW.get(text)
+    if few is not None:
+        return few
     if not text:
         raise ResponseError("ERR cannot parse integer from empty string")
     if _NUMBER.fullmatch(text) is None:

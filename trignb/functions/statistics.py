@@ -96,7 +96,8 @@ class Times:
             self.max_ns = elapsed_ns
         if elapsed_ns < self.least_ns:
             self.least_ns = elapsed_ns
-        self._count(bucket_of(elapsed_ns))
+        short = 0 <= elapsed_ns < TABLE_NS
+        self._count(TABLE[elapsed_ns >> UNIT_BITS] if short else bucket_of(elapsed_ns))
 
     def note_error(self, error: BaseException) -> None:
         """Count a failure by its kind."""
