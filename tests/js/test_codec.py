@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from js.fakes import FakeHost, Library
 from trignb.errors import ResponseError
-from trignb.js.codec import decode, encode_flat, encode_reply, flat_items
+from trignb.js.codec import (
+    decode,
+    encode,
+    encode_flat,
+    encode_pairs,
+    encode_reply,
+    flat_items,
+    is_text,
+)
 
 TEXT = st.text(max_size=40).map(
     lambda s: s.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
@@ -135,6 +143,19 @@ def test_refused(value, text):
     with pytest.raises(ResponseError) as caught:
         encode_reply(value, False)
     assert str(caught.value) == text
+
+
+@given(st.lists(st.tuples(*[st.one_of(TEXT, st.binary(max_size=9))] * 2), max_size=4))
+def test_pairs_are_written_as_what_they_are(pairs):
+    """The quick way for records gives what the general one would be read as."""
+    texts = [[each if is_text(each) else None for each in pair] for pair in pairs]
+    data: list[bytes] = []
+    encode_pairs(pairs, data)
+    general: list[bytes] = []
+    encode([list(pair) for pair in pairs], general, True)
+    joined = b"".join(data)
+    assert joined.endswith(b"".join(general))
+    assert decode(joined)[0] == texts
 
 
 def test_map_keys_are_text_even_when_raw():

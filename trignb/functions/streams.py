@@ -422,11 +422,14 @@ class Streams:
         ):
             return None
         after = -1 if where.last_read is None else where.last_read
+        if stream.top_id <= after:
+            return None
         found = stream.range(after + 1, count=1)
         if not found:
             return None
         entry_id, items = found[0]
-        own = frame._replace(library=trigger.library)
+        # Half of what `_replace` takes.
+        own = Frame(frame.origin, trigger.library, frame.cause_seq, frame.depth)
         return RecordRun(self, trigger, db, where, entry_id, items, own)
 
     # -- acknowledgement
@@ -435,17 +438,18 @@ class Streams:
         self, trigger: StreamTrigger, db: Database, name: bytes, entry_id: int
     ) -> None:
         """Propagate a position, and trim what everybody has processed."""
-        self.core.add_effect(
-            db.index,
-            [
-                b"_rg_internals.update_stream_last_read_id",
-                trigger.library.encode(),
-                trigger.name.encode(),
-                name,
-                b"%d" % (entry_id >> 64),
-                b"%d" % (entry_id & MAX_SEQUENCE),
-            ],
-        )
+        if self.core.sinks:
+            self.core.add_effect(
+                db.index,
+                [
+                    b"_rg_internals.update_stream_last_read_id",
+                    trigger.library.encode(),
+                    trigger.name.encode(),
+                    name,
+                    b"%d" % (entry_id >> 64),
+                    b"%d" % (entry_id & MAX_SEQUENCE),
+                ],
+            )
         if trigger.trimmed:
             self.core.queue_job(lambda: self._trim(db, name))
 

@@ -30,6 +30,7 @@ __all__ = [
     "encode",
     "encode_count",
     "encode_flat",
+    "encode_pairs",
     "encode_reply",
     "encode_text",
     "flat_items",
@@ -44,6 +45,8 @@ _DOUBLE: Final = struct.Struct("<Bd")
 _U32: Final = struct.Struct("<I")
 _I64: Final = struct.Struct("<q")
 _F64: Final = struct.Struct("<d")
+_TEXT_PAIR: Final = struct.Struct("<BIii")
+_BUFFER_PAIR: Final = struct.Struct("<BIBI")
 _VECTORS: Final = [struct.Struct("<%di" % n) for n in range(64)]
 
 _INT_MIN: Final = -(1 << 31)
@@ -301,6 +304,23 @@ def _other(value: Any, out: Out, raw: bool) -> None:
             encoder(value, out, raw)
             return
     raise TypeError(f"not a reply: {type(value).__name__}")
+
+
+def encode_pairs(pairs: Sequence[tuple[bytes, bytes]], out: Out) -> None:
+    """Append pairs as arrays of text, null where it is none, and once more as buffers."""
+    head = _HEAD.pack(_ARRAY, len(pairs))
+    out.append(head)
+    for pair in pairs:
+        both = pair[0] + pair[1]
+        if both.isascii():
+            sizes = _TEXT_PAIR.pack(_TEXTS, 2, len(pair[0]), len(pair[1]))
+            out.append(sizes + both)
+        else:
+            _array([each if is_text(each) else None for each in pair], out, False)
+    out.append(head)
+    for a, b in pairs:
+        out.append(_BUFFER_PAIR.pack(_ARRAY, 2, _BUFFER, len(a)) + a)
+        out.append(_HEAD.pack(_BUFFER, len(b)) + b)
 
 
 # Flat arguments: signed lengths (negative: UTF-16LE), then the bytes of all ----------

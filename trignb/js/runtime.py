@@ -51,7 +51,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NewType, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, NewType, Protocol, TypeAlias
 
 from trignb.errors import TrignbError
 from trignb.reply import Reply
@@ -252,8 +252,7 @@ class Registration:
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRecord:
+class StreamRecord(NamedTuple):
     """One record as a stream trigger gets it."""
 
     stream: bytes

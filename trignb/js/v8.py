@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from trignb.errors import ResponseError
 from trignb.js import words
 from trignb.js.background import Background
-from trignb.js.codec import encode, encode_count, encode_flat, encode_text, is_text
+from trignb.js.codec import (
+    encode,
+    encode_count,
+    encode_flat,
+    encode_pairs,
+    encode_text,
+    is_text,
+)
 from trignb.js.instance import Instance
 from trignb.js.isolate import EXCEPTION, OOM, PROMISE, SYNTAX, TERMINATED, Outcome
 from trignb.js.positions import Source
@@ -397,16 +404,8 @@ def record_payload(record: StreamRecord) -> bytes:
     encode(name if is_text(name) else None, out, False)
     encode(name, out, True)
     encode([record.ms, record.seq], out, False)
-    encode(
-        [[text_or_none(item) for item in pair] for pair in record.fields], out, False
-    )
-    encode([list(pair) for pair in record.fields], out, True)
+    encode_pairs(record.fields, out)
     return b"".join(out)
-
-
-def text_or_none(value: bytes) -> bytes | None:
-    """Return `value` if it is UTF-8."""
-    return value if is_text(value) else None
 
 
 @atexit.register
