@@ -2,8 +2,9 @@
 
 Eight threads, two of them on sockets, write and read at random for some seconds. Readers look for pairs
 that are half-done; every client keeps a tally of what it caused, and in the end the tallies have to
-agree with what the libraries counted in the keyspace and with the statistics the engine keeps. An
-unruly crowd has somebody among it who replaces libraries, changes parameters, pauses clients and
+agree with what the libraries counted in the keyspace and with the statistics the engine keeps. What was
+propagated meanwhile is replayed on another engine, which has to see no half-done pair between two units
+either and to end up with the same keys. An unruly crowd has somebody among it who replaces libraries, changes parameters, pauses clients and
 flushes the database meanwhile.
 """
 
@@ -20,14 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
+import trignb
 from functions.libraries import eventually, lib, listed, trigger_of
+from trignb.engine.core import NO_DB
+from trignb.engine.digest import dataset_digest
 from trignb.errors import ResponseError
 from trignb.functions.host import NOT_MASTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import trignb
 
 CLIENTS, ON_SOCKETS = 8, 2
 PLACES = 3
@@ -313,6 +315,9 @@ class Crowd:
         engine.execute("CONFIG", "SET", "redisgears_2.lock-redis-timeout", "10000")
         for name, body in LIBRARIES.items():
             engine.load(lib(body, name))
+        self.batches: list[list[tuple[int, list[bytes]]]] = []
+        engine.core.sinks.append(self.batches.append)
+        engine.core.sinks_changed()
         self.planted = 0
         self.plant()
         self.port = engine.serve().port
@@ -453,8 +458,27 @@ class Crowd:
             assert counted["bits:t"] <= total["records of t"]
         else:
             self._check_exactly(total, counted)
+        self._check_replica()
         core = self.engine.core
         assert (core.nesting, core.waiters, len(core.jobs)) == (0, 0, 0)
+
+    def _check_replica(self) -> None:
+        """Replay what was propagated, unit by unit."""
+        firsts = [f"pair:{i}:a" for i in range(PLACES)]
+        firsts += [f"src:{i}" for i in range(PLACES)]
+        seconds = [f"pair:{i}:b" for i in range(PLACES)]
+        seconds += [f"mirror:{i}" for i in range(PLACES)]
+        with trignb.Engine() as replica:
+            replica.core.record_notifications(0)
+            execute = replica.execute
+            for batch in self.batches:
+                for db, argv in batch:
+                    if db != NO_DB and not argv[0].startswith(b"_rg_internals."):
+                        execute(*argv)
+                seen = execute("MGET", *firsts, *seconds)
+                assert seen[: len(firsts)] == seen[len(firsts) :], batch
+            ours, theirs = self.engine.core.databases, replica.core.databases
+            assert dataset_digest(theirs) == dataset_digest(ours)
 
     def _check_triggers(self, total: Counter[str], counted: Counter[str]) -> None:
         expected = {
