@@ -48,6 +48,9 @@ redis.registerKeySpaceTrigger('mirror', 'src:', (client, data) => {
 redis.registerKeySpaceTrigger('moody', 'mood:', (client, data) => {
     if (BigInt(client.call('get', data.key)) % 2n) throw new Error('odd');
 });
+redis.registerKeySpaceTrigger('brief', 'brief:', (client, data) => {
+    if (data.event === 'expired') client.call('incr', 'n:expired');
+});
 redis.registerFunction('write', (client, a, b, value) => {
     client.call('set', a, value);
     client.call('set', b, value);
@@ -100,7 +103,19 @@ FORGIVEN = (
     NOT_MASTER,
 )
 
-COUNTERS = ("src", "sum", "job", "begun", "ended", "deferred", "twice", "won")
+COUNTERS = (
+    "src",
+    "sum",
+    "job",
+    "begun",
+    "ended",
+    "deferred",
+    "twice",
+    "won",
+    "expired",
+)
+OTHERS = ("bits:s", "bits:t", "queue", "brief keys alive")
+BRIEF = tuple(f"brief:{i}" for i in range(PLACES))
 WRITE_BOTH = """redis.call('set', KEYS[1], ARGV[1])
 redis.call('set', KEYS[2], ARGV[1])"""
 READ_BOTH = "return {redis.call('get', KEYS[1]), redis.call('get', KEYS[2])}"
@@ -231,6 +246,12 @@ class Client:
             self.execute("SET", self.place("job"), "x")
             self.tally["jobs"] += 1
 
+    def write_brief(self) -> None:
+        old = self.execute("SET", self.place("brief"), "x", "PX", "5", "GET")
+        self.tally["brief keys"] += 1
+        if old is not None:
+            self.tally["brief keys overwritten"] += 1
+
     def add_record(self) -> None:
         stream = self.random.choice("st")
         if stream == "t" and self.execute("XLEN", "t") > BACKLOG:
@@ -277,7 +298,7 @@ class Client:
                 ended = trigger[b"num_success"] + trigger[b"num_failed"]
                 assert trigger[b"num_finished"] == ended, trigger
                 assert trigger[b"num_trigger"] >= ended, trigger
-                if trigger[b"name"] in (b"mirror", b"moody", b"check"):
+                if trigger[b"name"] in (b"mirror", b"moody", b"check", b"brief"):
                     assert trigger[b"num_trigger"] == ended, trigger
             for trigger in library[b"stream_triggers"]:
                 most = 0 if trigger[b"name"] == b"sync" else WINDOW
@@ -291,6 +312,7 @@ ACTIONS = [
     *[Client.add_record] * 3,
     Client.write_mood,
     Client.write_job,
+    Client.write_brief,
     Client.win,
     Client.push,
     Client.pop,
@@ -413,12 +435,14 @@ class Crowd:
         execute("BITCOUNT", "bits:s")
         execute("BITCOUNT", "bits:t")
         execute("LLEN", "q")
+        execute("EXISTS", *BRIEF)
 
     def _answers(self, replies: list[Any]) -> Counter[str]:
         found = Counter(
             dict(zip(COUNTERS, (int(n or 0) for n in replies[0]), strict=True))
         )
-        found["bits:s"], found["bits:t"], found["queue"] = replies[1:4]
+        for name, reply in zip(OTHERS, replies[1 : 1 + len(OTHERS)], strict=True):
+            found[name] = reply
         return found
 
     # -- when everybody is done
@@ -430,6 +454,7 @@ class Crowd:
         registry = self.engine.library_registry
         eventually(lambda: not registry.streams.scan.is_running, 30)
         eventually(lambda: not self.jobs_waiting(), 30)
+        eventually(lambda: not self.engine.execute("EXISTS", *BRIEF))
         positions = self.trigger_streams("three.async")
         eventually(lambda: not any(p.pending for p in positions.values()), 30)
         eventually(
@@ -453,6 +478,8 @@ class Crowd:
             assert counted[name] == total[name], name
         assert counted["bits:s"] == total["records of s"]
         assert counted["queue"] + total["popped"] == total["pushed"]
+        ended = counted["expired"] + counted["brief keys alive"]
+        assert ended + total["brief keys overwritten"] == total["brief keys"]
         self._check_triggers(total, counted)
         if self.unruly:
             assert counted["bits:t"] <= total["records of t"]
