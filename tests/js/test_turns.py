@@ -75,6 +75,15 @@ def now(monkeypatch):
     return now
 
 
+def test_an_isolate_may_end_while_another_takes_its_turn() -> None:
+    """As the collector would have it, on the same thread."""
+    turns, a, b = Turns(1), FakeChannel(), FakeChannel()
+    run(turns, a)
+    a.look = lambda actively: turns.leave(a)
+    assert run(turns, b) == [False]
+    assert turns.last is b.place
+
+
 def sleeps(turns, channel, now, apart):
     """Have it sleep although it looks, as often as is too often; return whether it looks."""
     run(turns, channel)

@@ -59,7 +59,8 @@ class Turns:
         # Runs in a row that the next one to look still has to make.
         self._waits = 0
         self._looking: list[ReferenceType[Channel]] = []
-        self._guard = threading.Lock()
+        # The collector may end an isolate while we hold it.
+        self._guard = threading.RLock()
 
     def take(self, channel: Channel) -> None:
         """Note a run, unless this one ran last and looks already."""
@@ -74,7 +75,8 @@ class Turns:
                 looking.remove(place)
             elif len(looking) >= self._most:
                 # It would still be looking while this one runs.
-                longest_ago = looking.pop(0)()
+                longest_ago = looking[0]()
+                del looking[:1]
                 if longest_ago is not None:
                     longest_ago.look(actively=False)
                 self._waits = STEADY
