@@ -144,11 +144,16 @@ def _add(engine: trignb.Engine) -> Any:
 
 
 def last_error_of_stream(engine: trignb.Engine) -> Any:
-    """Return the last error of the stream ``s`` in TFUNCTION LIST."""
+    """Return the last error of the stream ``s``, or how many records were processed.
+
+    None when TFUNCTION LIST does not know the stream.
+    """
     (library,) = engine.execute("TFUNCTION", "LIST", "LIBRARY", "lib", "vvv")
     (trigger,) = library[b"stream_triggers"]
-    (stream,) = trigger[b"streams"]
-    return f"!{stream[b'last_error'].decode()}"
+    for stream in trigger[b"streams"]:
+        error = stream[b"last_error"]
+        return f"!{error.decode()}" if error else stream[b"total_record_processed"]
+    return None
 
 
 DRIVES: dict[str, Callable[[trignb.Engine], Any]] = {
@@ -226,6 +231,8 @@ def drive(
 def is_whole(engine: trignb.Engine) -> None:
     """The engine is unlocked and consistent, the next and the innocent library work."""
     core = engine.core
+    # What is asked here is not in a hurry: other processes may be at work too.
+    engine.execute("TCONFIG_SET", "lock-redis-timeout", "5000")
     replies: list[Any] = []
 
     def client() -> None:

@@ -212,7 +212,8 @@ class Library:
     @property
     def pending_async_calls(self) -> list[str]:
         """Commands of ``callAsync`` that have not been answered."""
-        return [pending.text for pending in self.host.pending_calls]
+        # Copied at once: without the lock it may change meanwhile.
+        return [pending.text for pending in list(self.host.pending_calls)]
 
     @property
     def logs(self) -> list[LogLine]:

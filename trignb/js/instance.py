@@ -55,6 +55,10 @@ __all__ = ["Instance", "escape"]
 _ESCAPED: Final = re.compile(r"[^\x20-\x7e]|['\"\\]")
 _NAMED: Final = {"\t": "\\t", "\r": "\\r", "\n": "\\n"}
 _UNBLOCK_MS: Final = 5000
+# Looks before garbage is collected for the first time, and before every one in the end: a
+# second, a minute.
+_FIRST_COLLECTION: Final = 4
+_LAST_COLLECTION: Final = 256
 
 
 def escape(text: str) -> str:
@@ -107,6 +111,7 @@ class Instance:
         # Coroutines that wait for a section or are in one, and what the process had before.
         self._blocks = 0
         self._base_bytes = 0
+        self._looks, self._next_collection = 0, _FIRST_COLLECTION
         self._numbers = itertools.count(2, 2)  # odd ones are JavaScript's
         self.origin_number = origins.number
         self.channel = Channel(
@@ -187,8 +192,10 @@ class Instance:
         """
         if self.exchange.dead or not self.jobs:
             self._base_bytes = 0
+            self._looks, self._next_collection = 0, _FIRST_COLLECTION
             return False
         isolate = self.channel.isolate
+        self._looks += 1
         if isolate.is_out_of_memory:
             # A second termination may be left over: some task has to take it.
             isolate.start_mail()
@@ -198,6 +205,12 @@ class Instance:
             # nobody can settle any more is told so.
             isolate.recover_memory()
             return True
+        if self._looks == self._next_collection and not self._blocks:
+            # V8 collects when it needs room, which may be never: a promise that was dropped
+            # would be waited for as long.
+            self._looks = 0
+            self._next_collection = min(self._next_collection * 2, _LAST_COLLECTION)
+            isolate.recover_memory()
         now = resident_bytes()
         if not self._base_bytes:
             self._base_bytes = now

@@ -16,6 +16,8 @@ __all__ = ["Source"]
 _HEAD: Final = re.compile(r"\A(.*?):(\d+): ", re.DOTALL)
 _CARETS: Final = re.compile(r"[ \t]*\^+")
 _NAME: Final = re.compile(r"\A(?:Uncaught )?([A-Za-z_$][\w$]*Error)\b")
+_PARENTHESIS: Final = re.compile("[()]")
+_DEEPEST: Final = 1000
 _DIRECTIVE: Final = re.compile(
     r"""\A(?:\s|//[^\n]*(?:\n|\Z)|/\*.*?\*/|;)*(?:'use strict'|"use strict")""",
     re.DOTALL,
@@ -44,6 +46,22 @@ class Source:
     def script(self) -> str:
         """What is evaluated."""
         return f"{self.text}\n//# sourceURL={self.file}"
+
+    @property
+    def is_too_deep(self) -> bool:
+        """Whether so many parentheses are open somewhere that V8 would abort.
+
+        It compiles a regular expression by recursion. Those in strings count as well: nobody has a
+        thousand more of them open than closed.
+        """
+        if self.text.count("(") <= _DEEPEST:
+            return False
+        depth = 0
+        for found in _PARENTHESIS.finditer(self.text):
+            depth = depth + 1 if found[0] == "(" else max(depth - 1, 0)
+            if depth > _DEEPEST:
+                return True
+        return False
 
     def check(self) -> tuple[str, int]:
         """Return a script that fails after it was parsed and before it does anything.

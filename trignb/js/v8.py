@@ -128,6 +128,9 @@ class LibraryRuntime:
 
     def compile(self) -> None:
         """Check the syntax; nothing is evaluated."""
+        if self._source.is_too_deep:
+            text = "RangeError: Maximum call stack size exceeded"
+            raise JsError(text, name="RangeError", syntax=True)
         script, shift = self._source.check()
         watch = Watch(self.limits, _COMPILE_MS, False)
         outcome = self._instance.channel.isolate.evaluate(script, watch)

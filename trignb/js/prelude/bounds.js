@@ -47,3 +47,34 @@ for (const name of ['keys', 'values', 'entries', 'getOwnPropertyNames', 'getOwnP
 }
 // V8 refuses to make a buffer of gigabytes, but not to make one that grows.
 boundStatic(Buffer_.prototype, 'resize', (n) => n > 1073741824);
+// A regular expression is compiled by recursion, and V8 aborts where its stack ends. Literals are
+// looked at before the source is parsed.
+const DEEPEST = 1000;
+function isDeep(given) {
+  const text = textOf(given instanceof RegExp_ ? given.source : given, '');
+  for (let i = 0, depth = 0; text.length > DEEPEST && i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 40 && ++depth > DEEPEST) return true;
+    if (c === 41) depth--;
+  }
+  return false;
+}
+const RegExp_ = RegExp;
+function checkPattern(given) {
+  if (isDeep(given)) throw new RangeError_('Too many groups within each other');
+}
+const guarded = new Proxy(RegExp_, {
+  __proto__: null,
+  apply(target, self, a) { checkPattern(a[0]); return apply(target, self, a); },
+  construct(target, a, made) { checkPattern(a[0]); return construct(target, a, made); },
+});
+hide(RegExp_.prototype, 'constructor', guarded);
+hide(globalThis, 'RegExp', guarded);
+for (const [prototype, names] of [[String.prototype, ['match', 'matchAll', 'search']], [RegExp_.prototype, ['compile']]]) {
+  for (const name of names) {
+    const original = prototype[name];
+    replaceMethod(prototype, name, {
+      [name](pattern) { checkPattern(pattern); return apply(original, this, arguments); },
+    }[name]);
+  }
+}
