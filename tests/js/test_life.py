@@ -196,3 +196,31 @@ def test_a_process_killed_by_no_one():
 
 def test_fake_host_is_a_host():
     assert FakeHost().block_timeout_ms() == 5000
+
+
+def test_an_answer_about_the_heap_is_not_read_once_the_isolate_is_gone(
+    load, monkeypatch
+) -> None:
+    """Its memory went with the isolate, which may end while the one who asks waits."""
+    library = load("redis.registerFunction('f', () => 1);")
+    isolate = library.runtime._instance.channel.isolate
+    before = library.runtime.heap_statistics()
+    assert before.used > 0
+
+    class Slow:
+        def __init__(self, dll):
+            self.dll = dll
+
+        def __getattr__(self, name):
+            return getattr(self.dll, name)
+
+        def mr_heap_stats(self, context):
+            answer = self.dll.mr_heap_stats(context)
+            library.runtime.dispose()
+            return answer
+
+    read = []
+    monkeypatch.setattr(isolate, "_message", read.append)
+    monkeypatch.setattr(isolate, "_dll", Slow(isolate._dll))
+    assert isolate.heap_statistics() == before
+    assert read == []

@@ -205,6 +205,7 @@ class Isolate:
     ) -> None:
         self.dead = False
         self._closed = False
+        self._closing = threading.Lock()
         # Pumps are numbered, so that one that was posted or not when Control-C hit is no
         # riddle for ever: tasks end in order.
         self._pump_posted = self._pump_ended = 0
@@ -457,8 +458,11 @@ class Isolate:
         handle = self._dll.mr_heap_stats(self._context)
         if not handle:  # the isolate was freed meanwhile
             return
-        text = self._message(handle)
-        self._free(handle)
+        with self._closing:
+            if self._closed:  # or since: the answer went with it
+                return
+            text = self._message(handle)
+            self._free(handle)
         if not text:  # V8 was terminating what it did before
             return
         numbers = json.loads(text)
@@ -473,9 +477,10 @@ class Isolate:
 
         An isolate that is `stuck` is left to itself: its thread frees it when it can.
         """
-        if self._closed:
-            return
-        self.dead = self._closed = True
+        with self._closing:
+            if self._closed:
+                return
+            self.dead = self._closed = True
         # Nothing is left for the collector to tell: Control-C in its callbacks is lost.
         _living.discard(self)
         if self._pinned:
