@@ -4,8 +4,8 @@ Eight threads, two of them on sockets, write and read at random for some seconds
 that are half-done; every client keeps a tally of what it caused, and in the end the tallies have to
 agree with what the libraries counted in the keyspace and with the statistics the engine keeps. What was
 propagated meanwhile is replayed on another engine, which has to see no half-done pair between two units
-either and to end up with the same keys. An unruly crowd has somebody among it who replaces libraries, changes parameters, pauses clients and
-flushes the database meanwhile.
+either and to end up with the same keys. An unruly crowd has somebody among it who replaces, loads and
+deletes libraries, changes parameters, pauses clients and flushes the database meanwhile.
 """
 
 from __future__ import annotations
@@ -94,12 +94,19 @@ redis.registerAsyncFunction('pop', client => client.callAsync('blpop', 'q', '0.0
 redis.registerAsyncFunction('pop_later', async client =>
     await client.block(c => c.callAsync('blpop', 'q', '0.02')));""",
 }
+# Comes and goes.
+GUEST = """
+redis.registerKeySpaceTrigger('looks', 'src:', (client, data) => client.call('get', data.key));
+redis.registerKeySpaceTrigger('later', 'job:', async client => client.block(c => c.call('ping')));
+redis.registerFunction('sync', client => client.call('ping'));
+redis.registerAsyncFunction('async', async client => client.block(c => c.call('ping')));"""
 # "four" has clients that wait for commands; of a library that is gone the answers are dropped.
 REPLACEABLE = ("one", "two", "three")
 
 # What an unruly crowd may hear, and nobody else.
 FORGIVEN = (
     "Function were unregistered",
+    "Unknown library guest",
     NOT_MASTER,
 )
 
@@ -290,6 +297,11 @@ class Client:
         self.called("four.defer", "TFCALLASYNC")
         self.tally["deferred"] += 1
 
+    def visit(self) -> None:
+        if self.crowd.unruly:
+            way = self.random.choice(["TFCALL guest.sync", "TFCALLASYNC guest.async"])
+            assert self.execute(*way.split(), 0) == b"PONG"
+
     def look_at_list(self) -> None:
         with self.crowd.engine.core.lock:
             libraries = listed(self.crowd.engine, "vvv")
@@ -317,6 +329,7 @@ ACTIONS = [
     Client.push,
     Client.pop,
     Client.defer,
+    Client.visit,
     Client.look_at_list,
 ]
 
@@ -398,10 +411,12 @@ class Crowd:
         try:
             while not self.is_over():
                 time.sleep(chance.uniform(0.02, 0.1))
-                what = chance.choice(["replace", "set", "pause", "flush"])
+                what = chance.choice(["replace", "guest", "set", "pause", "flush"])
                 if what == "replace":
                     name = chance.choice(REPLACEABLE)
                     self.engine.load(lib(LIBRARIES[name], name), replace=True)
+                elif what == "guest":
+                    self.invite()
                 elif what == "set":
                     name = chance.choice(list(PARAMETERS))
                     execute("CONFIG", "SET", name, chance.choice(PARAMETERS[name]))
@@ -413,6 +428,13 @@ class Crowd:
                 self.gone[what] += 1
         except BaseException as error:  # noqa: BLE001  # told where the test looks
             self.failures.append(f"disturbing: {error!r}")
+
+    def invite(self) -> None:
+        """Load a library that others do not know, or delete it."""
+        if "guest" in self.engine.library_registry.libraries:
+            self.engine.execute("TFUNCTION", "DELETE", "guest")
+        else:
+            self.engine.load(lib(GUEST, "guest"))
 
     def flush(self) -> None:
         """Count and flush in one breath, so that nothing gets lost in between."""

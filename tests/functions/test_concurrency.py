@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 import trignb
@@ -12,10 +14,15 @@ from functions.crowd import Crowd
 def test_a_crowd_sees_nothing_half_done_and_loses_nothing(
     unruly: bool, long: bool
 ) -> None:
-    with trignb.Engine() as engine:
-        total = Crowd(engine, 60 if long else 2, seed=1, unruly=unruly).run()
-    # It was about something.
-    assert total["pairs read"] > 100
-    assert total["src"] > 100
-    assert total["jobs"] > 10
-    assert total["records of t"] > 10
+    interval = sys.getswitchinterval()
+    try:
+        if unruly:
+            # Threads change places wherever they can.
+            sys.setswitchinterval(1e-5)
+        with trignb.Engine() as engine:
+            total = Crowd(engine, 60 if long else 2, seed=1, unruly=unruly).run()
+    finally:
+        sys.setswitchinterval(interval)
+    # It was about something, on a slow machine too.
+    assert min(total["pairs read"], total["src"]) > 20
+    assert min(total["jobs"], total["records of s"], total["records of t"]) > 2
