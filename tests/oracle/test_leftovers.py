@@ -167,7 +167,7 @@ ABSENT = {b"bgrewriteaof", b"psync", b"replconf", b"sync"}
 # Since 7.2, or RedisGears's.
 ADDED = (
     *(b"waitaof", b"client|no-touch", b"client|setinfo", b"cluster|myshardid"),
-    *(b"tf", b"tconfig", b"_rg_internals"),
+    *(b"tf", b"tconfig", b"_rg_internals", b"redisgears_2."),
 )
 
 

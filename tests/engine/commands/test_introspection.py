@@ -78,7 +78,7 @@ def test_every_command_has_facts_of_redis_or_of_the_module(engine):
     for info in engine.execute("COMMAND"):
         facts = command_facts().get(info[0].decode())
         if facts is None:
-            assert info[0].startswith((b"tf", b"tc", b"_rg"))
+            assert info[0].startswith((b"tf", b"tc", b"_rg", b"redisgears_2."))
         else:
             names = {name for name, bit in FLAG_NAMES.items() if facts.flags & bit}
             assert (info[1], info[2]) == (facts.arity, names)
