@@ -38,7 +38,7 @@ from trignb.notebook.hints import hint
 from trignb.notebook.javascript import js_error, library_source
 from trignb.notebook.options import Option, Parsed, flag, number, parse, word
 from trignb.notebook.reply import Replies, Reply, Style
-from trignb.notebook.subcommands import run_subcommand
+from trignb.notebook.subcommands.registry import run_subcommand
 from trignb.notebook.tokenize import CommandLine, read_cell, read_line, split
 from trignb.notebook.workbench import Bench, Source, Workbench
 

@@ -23,11 +23,14 @@ class Option:
     """One option: the name its value goes by, and what it takes.
 
     `takes` is None for a flag, whose value is `constant`; else the kind of the next word.
+    `of` says what the word names, for completion (see `trignb.notebook.completing`).
     """
 
     dest: str
     takes: type | None = None
     constant: Any = True
+    help: str = ""
+    of: str = ""
 
 
 @dataclass(slots=True)
@@ -50,19 +53,19 @@ class Parsed:
         return self.values.get(dest, default)
 
 
-def flag(dest: str, constant: Any = True) -> Option:
+def flag(dest: str, constant: Any = True, help: str = "") -> Option:
     """Return an option without a value."""
-    return Option(dest, None, constant)
+    return Option(dest, None, constant, help)
 
 
-def word(dest: str) -> Option:
-    """Return an option that takes the next word."""
-    return Option(dest, str)
+def word(dest: str, help: str = "", of: str = "") -> Option:
+    """Return an option that takes the next word, the name of an `of`."""
+    return Option(dest, str, True, help, of)
 
 
-def number(dest: str) -> Option:
+def number(dest: str, help: str = "") -> Option:
     """Return an option that takes an integer."""
-    return Option(dest, int)
+    return Option(dest, int, True, help)
 
 
 def parse(

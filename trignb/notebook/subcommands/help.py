@@ -1,0 +1,72 @@
+"""``%tf help``: the subcommands, and what Redis's commands do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from inspect import getdoc
+from typing import TYPE_CHECKING
+
+from trignb.engine.spec import FLAG_NAMES
+from trignb.notebook.display import Note
+from trignb.notebook.errors import UsageError, suggestion
+from trignb.notebook.subcommands.registry import Call, subcommand, subcommands
+
+if TYPE_CHECKING:
+    from trignb.engine.spec import Command
+
+__all__: list[str] = []
+
+
+@subcommand("command", "command")
+def help_(call: Call) -> Note:
+    """``help [COMMAND | @GROUP]``: what a command does, since when, how it is written."""
+    words = call.words
+    if not words:
+        return _overview()
+    table = call.engine.core.table
+    if words[0].startswith("@"):
+        return _group(table.by_name, words[0][1:].lower())
+    name = " ".join(words).lower()
+    if name not in table.by_name:
+        error = UsageError(f"there is no command {name.upper()}")
+        error.hint = suggestion(name.upper(), [n.upper() for n in table.by_name])
+        raise error
+    return _about(name, table.by_name[name])
+
+
+def _overview() -> Note:
+    return Note("\n".join(f"%tf {found.help}" for found in subcommands().values()))
+
+
+def _summary_line(command: Command) -> str:
+    return (getdoc(command.handler) or "").partition("\n")[0]
+
+
+def _group(by_name: Mapping[str, Command], group: str) -> Note:
+    groups = sorted({command.facts.group for command in by_name.values()})
+    if group not in groups:
+        error = UsageError(f"there is no group @{group}")
+        error.hint = f"there are {', '.join('@' + name for name in groups)}"
+        raise error
+    names = sorted(n for n, c in by_name.items() if c.facts.group == group)
+    width = max(map(len, names))
+    return Note(
+        "\n".join(f"{n.upper():{width}}  {_summary_line(by_name[n])}" for n in names)
+    )
+
+
+def _about(name: str, command: Command) -> Note:
+    facts = command.facts
+    words = abs(facts.arity) - 1 - name.count(" ")
+    arguments = "at least " if facts.arity < 0 else ""
+    flags = [n for n, bit in FLAG_NAMES.items() if facts.flags & bit]
+    lines = [
+        f"{name.upper()}  {_summary_line(command)}".rstrip(),
+        f"arguments: {arguments}{words}",
+        f"group: {facts.group}",
+        f"since: {facts.since}",
+    ]
+    if command.subcommands:
+        known = sorted({w.decode().upper() for w in command.subcommands if w})
+        lines[1] = f"subcommands: {', '.join(known)}"
+    return Note("\n".join([*lines, f"flags: {', '.join(flags)}"] if flags else lines))
