@@ -6,11 +6,14 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import trignb
+from node import MISSING as NPM_MISSING
+from node import find_npm, install, require_npm
 from oracle.runners import OracleRunner
 from oracle.server import RedisServer, find_redis_server
 
@@ -60,6 +63,13 @@ def session2(engine: trignb.Engine) -> trignb.Session:
     return engine.session(resp=2)
 
 
+@pytest.fixture(scope="session")
+def node_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with packages of npm; without npm the test is skipped, failed where CI is set."""
+    require_npm()
+    return install(tmp_path_factory.mktemp("node"))
+
+
 # -- the oracle
 
 
@@ -102,5 +112,7 @@ def pytest_terminal_summary(
         terminalreporter.section("compared with Redis")
         for line, number in sorted(counts.items()):
             terminalreporter.write_line(f"{number:6}  {line}")
-    if find_redis_server() is None:
-        terminalreporter.write_line(f"WARNING: {MISSING}", yellow=True, bold=True)
+    missing = {MISSING: find_redis_server(), NPM_MISSING: find_npm()}
+    for text, found in missing.items():
+        if found is None:
+            terminalreporter.write_line(f"WARNING: {text}", yellow=True, bold=True)
