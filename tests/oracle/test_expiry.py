@@ -46,6 +46,7 @@ SESSIONS = int(os.environ.get("TRIGNB_DIFFERENTIAL", "100"))
 SOON = b"1"
 FAR = b"90000000"
 PASSED_S = 0.003
+ATTEMPTS = 3
 
 milliseconds = st.sampled_from([SOON, SOON, FAR])
 
@@ -108,6 +109,20 @@ sessions = st.lists(
 def test_sessions_agree_on_keys_that_are_due(
     oracle_runner: OracleRunner, counts: Counter[str], steps: list[Any]
 ) -> None:
+    # On a busy machine a millisecond may pass inside a command, on one side only. A
+    # difference that is one shows in every attempt.
+    for attempts_left in reversed(range(ATTEMPTS)):
+        try:
+            run_session(oracle_runner, steps)
+            break
+        except pytest.fail.Exception:
+            if not attempts_left:
+                raise
+    counts["commands in sessions with keys that are due, all agree"] += len(steps)
+
+
+def run_session(oracle_runner: OracleRunner, steps: list[Any]) -> None:
+    """Run the steps on both sides; deadlines that are soon have passed before the next."""
     pair = Pair(oracle_runner)
     try:
         for resp, args in steps:
@@ -116,4 +131,3 @@ def test_sessions_agree_on_keys_that_are_due(
                 time.sleep(PASSED_S)
     finally:
         pair.close()
-    counts["commands in sessions with keys that are due, all agree"] += len(steps)
