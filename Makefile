@@ -1,5 +1,5 @@
 # Every target sets up .venv itself: a fresh clone needs Python 3.11 or newer and nothing else.
-.PHONY: demo test test-long lint bench lab
+.PHONY: demo test test-long lint bench lab notebooks
 .DEFAULT_GOAL := demo
 
 VENV := .venv
@@ -37,6 +37,10 @@ test-long: $(STAMP) redis-server
 
 bench: $(STAMP) redis-server
 	$(BIN)/python tests/bench/bench.py
+
+# Run the tutorials and keep their outputs; NB=05 for one. Look at the diff afterwards.
+notebooks: $(STAMP)
+	$(BIN)/python tests/notebook/refresh.py $(NB)
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks

@@ -12,6 +12,7 @@ from rich.console import Console
 from trignb.notebook.demo import DEMO_NOTEBOOK, find_notebook, run_demo
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / DEMO_NOTEBOOK
+LESSONS = ["04-what-fires.ipynb", "05-transactions.ipynb"]
 
 # What the page that trignb follows shows, word for word; where the page and the engine differ
 # in the name of a library or in what follows, up to there.
@@ -129,12 +130,21 @@ def test_the_tutorial_does_what_it_says() -> None:
     assert "num_triggered" in text.splitlines()[-7]
 
 
+def texts_of(path: Path) -> list[str]:
+    cells: Any = nbformat.read(path, as_version=4).cells
+    outputs = [o for cell in cells for o in cell.get("outputs", ())]
+    return [o["data"]["text/plain"] + "\n" for o in outputs if "data" in o]
+
+
 @pytest.mark.parametrize("transcript", TRANSCRIPTS)
 def test_the_tutorial_holds_the_transcripts(transcript: str) -> None:
-    cells: Any = nbformat.read(NOTEBOOK, as_version=4).cells
-    outputs = [o for cell in cells for o in cell.get("outputs", ())]
-    texts = [o["data"]["text/plain"] + "\n" for o in outputs if "data" in o]
-    assert any(transcript in text for text in texts)
+    assert any(transcript in text for text in texts_of(NOTEBOOK))
+
+
+@pytest.mark.parametrize("transcript", TRANSCRIPTS)
+def test_the_lessons_hold_the_transcripts(transcript: str) -> None:
+    lessons = [NOTEBOOK.with_name(name) for name in LESSONS]
+    assert any(transcript in text for path in lessons for text in texts_of(path))
 
 
 def test_a_difference_is_shown_and_fails(tmp_path: Path) -> None:
