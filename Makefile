@@ -5,6 +5,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# How the tests are shared out: a file's own go to one process.
+WORKERS ?= --numprocesses 2 --dist loadfile
 
 # The first interpreter that starts and is new enough; `make PYTHON=...` overrides.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -27,8 +29,8 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 test: $(STAMP) lint redis-server
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval --override-ini testpaths= -p no:cacheprovider \
+	$(BIN)/python -m pytest $(WORKERS)
+	$(BIN)/python -m pytest $(WORKERS) --nbval --override-ini testpaths= -p no:cacheprovider \
 		--override-ini filterwarnings=default --override-ini timeout=300 notebooks
 
 # The tests that search (crashes, concurrency, fuzzing) with many more rounds: half an hour.

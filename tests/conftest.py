@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -101,6 +102,20 @@ def counts(request: pytest.FixtureRequest) -> Counter[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Make room for the counts of this run."""
     config.stash[COUNTS] = Counter()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the counts to the process that asked this one to run some of the tests."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["counts"] = dict(session.config.stash[COUNTS])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what another process compared to what is told in the end."""
+    # A process that crashed has told nothing.
+    told = getattr(node, "workeroutput", {})
+    node.config.stash[COUNTS].update(told.get("counts", {}))
 
 
 def pytest_terminal_summary(

@@ -187,7 +187,7 @@ def test_missing_notebook(tmp_path: Path) -> None:
         find_notebook(tmp_path / "none.ipynb")
     status, text = tell(tmp_path / "none.ipynb")
     assert status == 1
-    assert "run the demo from a" in text
+    assert "run the demo from a checkout" in " ".join(text.split())
 
 
 def test_tutorial_is_found_from_the_checkout() -> None:
