@@ -221,7 +221,7 @@ def test_error_in_a_call_is_told_as_a_line_of_the_library(
     text = shown(shell, capsys, "%redis TFCALL audit.fail 0")
     assert text == (
         "JSError: TypeError: bad\n"
-        "  line 10, column 9, in inner (library audit)\n"
+        "  line 10, column 9, in inner (library audit, line 11 of its cell)\n"
         "  10 |   throw new TypeError('bad');\n"
         "     |         ^\n"
         "  called from line 8\n"
@@ -391,6 +391,25 @@ def test_logs(load: Any, redis: Any, tf: Any) -> None:
     joined = log.join(commands[["command"]], on="command_seq")
     assert joined.loc[joined["event"] == "set", "command"].tolist() == ["SET"]
     assert "audit" in commands["from_library"].tolist()
+
+
+def test_errors_and_log(load: Any, redis: Any, tf: Any) -> None:
+    assert tf("errors").empty
+    assert tf("log").empty
+    load(AUDIT)
+    load("redis.registerFunction('f', () => redis.log('hello'));", "talks")
+    redis("--ok TFCALL audit.fail 0")
+    redis("TFCALL talks.f 0")
+    assert tf("errors")[["library", "name", "line"]].values.tolist() == [
+        ["audit", "fail", 10]
+    ]
+    assert tf("errors talks").empty
+    assert tf("log talks")["text"].tolist() == ["hello"]
+    assert tf("log audit").empty
+    redis("TFUNCTION DELETE talks")
+    assert len(tf("log talks")) == 1
+    with pytest.raises(UsageError, match="there is no library talk"):
+        tf("log talk")
 
 
 # -- the rest of %tf

@@ -65,7 +65,9 @@ class ErrorRecord(NamedTuple):
     """One entry of the registry's ring of errors.
 
     ``item`` is the trigger's or function's name, empty while a library is loaded; ``kind``
-    is ``load``, ``function``, ``keyspace_trigger`` or ``stream_trigger``.
+    is ``load``, ``function``, ``keyspace_trigger`` or ``stream_trigger``. Of triggers,
+    ``event`` and ``key`` say what fired them; a stream trigger's event is the record's id.
+    ``thread`` is the one on which it failed.
     """
 
     time_ns: int
@@ -76,3 +78,6 @@ class ErrorRecord(NamedTuple):
     line: int | None
     column: int | None
     stack: str
+    event: str = ""
+    key: bytes = b""
+    thread: int = 0

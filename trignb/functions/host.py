@@ -46,10 +46,16 @@ OUT_OF_MEMORY = "Can not lock Redis, OOM Can not lock redis for write"
 
 
 class LogLine(NamedTuple):
-    """One line of a library's log."""
+    """One line of a library's log.
+
+    ``seq`` counts the lines of all libraries, from 1; ``thread`` is the one on which it was
+    written: that of the caller, or one of the background.
+    """
 
     time_ns: int
     text: str
+    seq: int = 0
+    thread: int = 0
 
 
 class Run(Protocol):
@@ -295,7 +301,8 @@ class LibraryHost:
 
     def log(self, text: str) -> None:
         """Keep a line of the library's log; any thread."""
-        line = LogLine(self.core.clock.read(), text)
+        number, thread = next(self.registry.line_numbers), threading.get_ident()
+        line = LogLine(self.core.clock.read(), text, number, thread)
         self.logs.append(line)
         self.registry.lines.append((self.library, line))
         logger.info("%s: %s", self.library, text)

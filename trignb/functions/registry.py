@@ -105,6 +105,7 @@ class Registry:
         self.errors: deque[ErrorRecord] = deque(maxlen=ERRORS_KEPT)
         self.errors_noted = 0
         self.lines: deque[tuple[str, LogLine]] = deque(maxlen=LINES_KEPT)
+        self.line_numbers = count(1)
         self.in_library = False
         self.is_guarded = False
         self.unsafe_commands = False
@@ -214,9 +215,15 @@ class Registry:
         return None
 
     def note_failure(
-        self, library: str, kind: str, item: str, failure: Failure
+        self,
+        library: str,
+        kind: str,
+        item: str,
+        failure: Failure,
+        event: str = "",
+        key: bytes = b"",
     ) -> None:
-        """Keep an error for those who look later."""
+        """Keep an error for those who look later; see `ErrorRecord`."""
         self.errors_noted += 1
         self.errors.append(
             ErrorRecord(
@@ -228,6 +235,9 @@ class Registry:
                 failure.line,
                 failure.column,
                 failure.stack,
+                event,
+                key,
+                threading.get_ident(),
             )
         )
 

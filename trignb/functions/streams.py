@@ -270,7 +270,10 @@ class RecordRun:
         self.where.times.note_error(error)
         if isinstance(error, JsOom):
             registry.suspect_memory()
-        registry.note_failure(trigger.library, trigger.kind, trigger.name, failure)
+        record, name = format_id(self.entry_id).decode(), self.where.name
+        registry.note_failure(
+            trigger.library, trigger.kind, trigger.name, failure, record, name
+        )
 
 
 class Wake:

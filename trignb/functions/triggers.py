@@ -314,7 +314,9 @@ class TriggerRun:
         self.statistics.note(registry.clock.read() - self.started_ns)
         if isinstance(error, JsOom):
             registry.suspect_memory()
-        registry.note_failure(trigger.library, trigger.kind, trigger.name, failure)
+        registry.note_failure(
+            trigger.library, trigger.kind, trigger.name, failure, self.event, self.key
+        )
 
     def drop(self) -> None:
         """End the run because its unit was interrupted before the callback's turn."""

@@ -33,6 +33,7 @@ def load(shell: Any) -> None:
     parked = _PARKED.pop(shell, None)
     magics = TrignbMagics(shell, parked.workbench if parked is not None else None)
     shell.register_magics(magics)
+    shell.events.register("post_run_cell", magics.cell_notes)
     _LOADED[shell] = magics
 
 
@@ -46,6 +47,7 @@ def unload(shell: Any) -> None:
     shell.magics_manager.registry.pop(type(magics).__name__, None)
     if magics in shell.configurables:
         shell.configurables.remove(magics)
+    shell.events.unregister("post_run_cell", magics.cell_notes)
     _PARKED[shell] = magics
 
     def close_unless_loaded_again(*_: object) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trignb.notebook.errors import JSError, UsageError
-from trignb.notebook.workbench import Bench, Source
+from trignb.notebook.workbench import LIBRARY_NAME, Bench, Source
 
 if TYPE_CHECKING:
     from trignb.errors import JavaScriptError
+    from trignb.functions.failures import ErrorRecord
 
-__all__ = ["js_error", "last_error_line", "library_source"]
+__all__ = ["code_frame", "js_error", "last_error_line", "library_source"]
 
-_NAME: Final = re.compile(r"#![^\n]*?[ =]name[ =](\S+)")
 _FRAME: Final = re.compile(
     r"\s*at (?:async )?(?:(?P<name>.+?) \()?[^()]*?:(\d+):(\d+)\)?"
 )
@@ -47,7 +47,7 @@ def library_source(cell: str, name: str) -> Source:
         if not name:
             return Source(cell, 1)
         return Source(f"#!js api_version=1.0 name={name}\n{cell}", 0)
-    named = _NAME.match(body)
+    named = LIBRARY_NAME.match(body)
     if name and named and named[1] != name:
         raise UsageError(
             f"the magic names library {name}, the cell's header {named[1]}"
@@ -70,33 +70,49 @@ def js_error(
         The cell at work, when the error comes from loading it; without it the position is
         told as one of the library, since this cell is another.
     """
+    code = source or bench.source(error.library)
     return JSError(
         str(error),
         library=error.library,
         line=error.line,
         column=error.column,
         stack=error.stack,
-        detail=_detail(error, bench, source),
+        detail=code_frame(error, code, in_this_cell=source is not None),
     )
 
 
-def _detail(
-    error: JavaScriptError, bench: Bench, source: Source | None
+def code_frame(
+    error: JavaScriptError | ErrorRecord,
+    source: Source | None,
+    *,
+    in_this_cell: bool = False,
 ) -> Iterator[str]:
-    code = source or bench.sources.get(error.library)
+    """Yield where a library failed: position, source line and caret, who called.
+
+    Lines are those of the library; of the cell, when the library stands in the one at work.
+    """
     if error.line is None:
         return
-    line, column = _within(code, error.line, error.column or 1)
+    line, column = _within(source, error.line, error.column or 1)
     frames = list(_frames(error.stack)) or [_Frame("", line, column)]
-    offset = source.offset if source else 0
-    place = "cell line" if source else "line"
+    offset = source.offset if source and in_this_cell else 0
+    place = "cell line" if in_this_cell else "line"
     inside = f", in {frames[0].function}" if frames[0].function else ""
-    library = f" (library {error.library})" if error.library else ""
+    library = _library(error.library, source, None if in_this_cell else line)
     yield f"{place} {line + offset}, column {column}{inside}{library}"
-    if code is not None:
-        yield from _excerpt(code, line, column, offset)
+    if source is not None:
+        yield from _excerpt(source, line, column, offset)
     for frame in frames[1:]:
         yield f"called from {place} {frame.line + offset}"
+
+
+def _library(name: str, source: Source | None, line: int | None) -> str:
+    """Say which library it is and, when its cell counts otherwise, which line there."""
+    if not name:
+        return ""
+    if source is None or line is None or not source.offset:
+        return f" (library {name})"
+    return f" (library {name}, line {line + source.offset} of its cell)"
 
 
 def _within(source: Source | None, line: int, column: int) -> tuple[int, int]:

@@ -36,11 +36,12 @@ from trignb.notebook.errors import (
 from trignb.notebook.expand import expand
 from trignb.notebook.hints import hint
 from trignb.notebook.javascript import js_error, library_source
+from trignb.notebook.notes import CellNotes
 from trignb.notebook.options import Option, Parsed, flag, number, parse, word
 from trignb.notebook.reply import Replies, Reply, Style
 from trignb.notebook.subcommands.registry import run_subcommand
 from trignb.notebook.tokenize import CommandLine, read_cell, read_line, split
-from trignb.notebook.workbench import Bench, Source, Workbench
+from trignb.notebook.workbench import LIBRARY_NAME, Bench, Source, Workbench
 
 if TYPE_CHECKING:
     from traitlets.config import Config
@@ -117,6 +118,9 @@ class TrignbMagics(Magics):
         "auto",
         help="Show the commands of a cell: when there are several, always, never.",
     ).tag(config=True)
+    notes = Bool(
+        True, help="Below a cell, what libraries logged and which triggers failed."
+    ).tag(config=True)
     short_errors = Bool(True, help="Errors without a traceback.").tag(config=True)
     clock = Enum(["real", "manual"], "real", help="Clock of new engines.").tag(
         config=True
@@ -132,6 +136,7 @@ class TrignbMagics(Magics):
         super().__init__(shell)
         self.workbench = workbench or Workbench(self.new_bench)
         self.workbench.new_bench = self.new_bench
+        self.cell_notes = CellNotes(self)
 
     def update_config(self, config: Config) -> None:
         """Set options; an unknown one is refused, where traitlets only warns."""
@@ -333,10 +338,12 @@ class TrignbMagics(Magics):
     def _load_into(
         self, bench: Bench, source: Source, options: Parsed, config: Any
     ) -> Any:
+        named = LIBRARY_NAME.match(source.code)
         try:
-            return bench.engine.load(
-                source.code, replace=not options.get("new"), config=config
-            )
+            with bench.awaiting(named[1] if named else ""):
+                return bench.engine.load(
+                    source.code, replace=not options.get("new"), config=config
+                )
         except ResponseError as error:
             args = (b"TFUNCTION", b"LOAD")
             raise self.failure(bench, error, args, source) from error

@@ -7,6 +7,7 @@ which engine is current, and runs commands: it is what stands between a magic's 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +17,28 @@ from typing import TYPE_CHECKING, Final
 from trignb.errors import ResponseError
 from trignb.notebook.errors import UsageError, nearest
 from trignb.notebook.reply import Reply, Style
+from trignb.notebook.text import readable
 
 if TYPE_CHECKING:
     from trignb.api import Engine
     from trignb.engine.session import Session
 
-__all__ = ["DEFAULT_ENGINE", "Bench", "Source", "Workbench"]
+__all__ = [
+    "DEFAULT_ENGINE",
+    "LIBRARY_NAME",
+    "Bench",
+    "Source",
+    "Workbench",
+    "last_line",
+]
 
 DEFAULT_ENGINE: Final = "default"
+
+# The name in a library's first line.
+LIBRARY_NAME: Final = re.compile(r"#![^\n]*?[ =]name[ =](\S+)")
+
+# Commands whose library may log from a thread of its own while they run.
+_WAITING: Final = frozenset((b"TFCALLASYNC", b"TFUNCTION"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,20 @@ class Source:
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
+def last_line(engine: Engine) -> int:
+    """Return the number of the newest line that libraries logged, 0 without one."""
+    lines = engine.library_registry.lines
+    return lines[-1][1].seq if lines else 0
+
+
+def _library_at_work(args: Sequence[bytes]) -> str:
+    """Return the library that a command of `_WAITING` calls or loads."""
+    if args[0].upper() == b"TFUNCTION":
+        named = LIBRARY_NAME.match(args[-1].decode("utf-8", "replace"))
+        return named[1] if named else ""
+    return readable(args[1]).partition(".")[0]
+
+
 class Bench:
     """One engine and the notebook's client of it.
 
@@ -53,6 +82,11 @@ class Bench:
         The client: SELECT and MULTI of one cell hold in the next.
     sources : dict of str to Source
         Where the libraries that cells loaded come from.
+    awaited : list of (str, int, int)
+        Libraries whose background was waited for, each with the numbers of the last lines
+        of the log before and behind; emptied by who shows them.
+    lines_seen, errors_seen : int
+        Number of the last line of the log, and of the last error, that cells have seen.
     """
 
     def __init__(self, engine: Engine, *, owned: bool = True, resp: int = 2) -> None:
@@ -60,9 +94,21 @@ class Bench:
         self.owned = owned
         self.session = self._new_session(resp)
         self.sources: dict[str, Source] = {}
+        self.awaited: list[tuple[str, int, int]] = []
+        registry = engine.library_registry
+        self.lines_seen = last_line(engine)
+        self.errors_seen = registry.errors_noted
 
     def _new_session(self, resp: int) -> Session:
         return self.engine.session(resp=resp, name="notebook")
+
+    def source(self, library: str) -> Source | None:
+        """Return the code of a library as it is loaded, with its place if a cell has it."""
+        loaded = self.engine.library_registry.libraries.get(library)
+        known = self.sources.get(library)
+        if loaded is None or (known is not None and known.code == loaded.code):
+            return known
+        return Source(loaded.code, 0)
 
     def prompt(self) -> str:
         """Return what redis-cli would show now: ``redis[1](TX)>``."""
@@ -72,6 +118,12 @@ class Bench:
 
     def run(self, args: Sequence[bytes], style: Style | None = None) -> Reply:
         """Run one command; an error reply comes back as a `Reply` with `error`."""
+        if len(args) > 1 and args[0].upper() in _WAITING:
+            with self.awaiting(_library_at_work(args)):
+                return self._run(args, style)
+        return self._run(args, style)
+
+    def _run(self, args: Sequence[bytes], style: Style | None) -> Reply:
         core = self.engine.core
         before = core.event_seq
         started = time.perf_counter()
@@ -101,6 +153,15 @@ class Bench:
                     break
                 found.append(record)
         return found[::-1]
+
+    @contextmanager
+    def awaiting(self, library: str) -> Iterator[None]:
+        """Note that what a library logs meanwhile belongs to the cell, on any thread."""
+        before = last_line(self.engine)
+        try:
+            yield
+        finally:
+            self.awaited.append((library, before, last_line(self.engine)))
 
     @contextmanager
     def speaking(self, *, db: int | None, resp: int | None) -> Iterator[None]:

@@ -1,7 +1,8 @@
-"""``%tf stats``, ``functions``, ``libraries``, ``notifications``, ``commands``: DataFrames."""
+"""``%tf stats``, ``functions``, ``log`` and the others that give a DataFrame."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from trignb.notebook.subcommands.registry import Call, subcommand
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["of_library"]
+__all__ = ["no_library", "of_library"]
 
 
 def of_library(frame: pd.DataFrame, call: Call) -> pd.DataFrame:
@@ -30,11 +31,16 @@ def of_library(frame: pd.DataFrame, call: Call) -> pd.DataFrame:
         return frame
     libraries = call.engine.library_registry.libraries
     if name not in libraries:
-        error = UsageError(f"there is no library {name}")
-        error.hint = suggestion(name, libraries)
-        raise error
+        raise no_library(name, libraries)
     chosen = frame.index.get_level_values(0) == name
     return frame[chosen]
+
+
+def no_library(name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a library that is not there."""
+    error = UsageError(f"there is no library {name}")
+    error.hint = suggestion(name, known)
+    return error
 
 
 @subcommand("library")
@@ -75,3 +81,26 @@ def _matching(frame: pd.DataFrame, pattern: str) -> pd.DataFrame:
 def commands(call: Call) -> pd.DataFrame:
     """``commands``: the commands of late."""
     return call.engine.commands()
+
+
+@subcommand("library")
+def errors(call: Call) -> pd.DataFrame:
+    """``errors [LIBRARY]``: what failed in libraries, with its place there."""
+    return _rows_of_library(call.engine.errors(), call)
+
+
+@subcommand("library")
+def log(call: Call) -> pd.DataFrame:
+    """``log [LIBRARY]``: the lines that libraries wrote with redis.log."""
+    return _rows_of_library(call.engine.logs(), call)
+
+
+def _rows_of_library(frame: pd.DataFrame, call: Call) -> pd.DataFrame:
+    """Return the rows of a library, which may be gone by now."""
+    name = call.word()
+    if name is None:
+        return frame
+    known = {*frame["library"].dropna(), *call.engine.library_registry.libraries}
+    if name not in known:
+        raise no_library(name, known)
+    return frame[(frame["library"] == name).to_numpy(dtype=bool)]
