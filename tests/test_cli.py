@@ -142,3 +142,22 @@ def test_call_gives_up_in_time(good: Path) -> None:
     result = run("call", "good.never", "-l", good, "--timeout", 0.05)
     assert result.exit_code == 1
     assert "did not answer within 0.05 s" in result.output
+
+
+def test_an_almost_right_command_gets_a_hint() -> None:
+    result = run("sevre")
+    assert result.exit_code == 2
+    assert "'serve'" in result.output
+
+
+def test_an_almost_right_option_gets_a_hint() -> None:
+    result = run("check", "--confg", "{}", "x.js")
+    assert result.exit_code == 2
+    assert "--config" in result.output
+
+
+def test_serve_explains_itself() -> None:
+    output = run("serve", "--help").output
+    assert "  trignb serve --port 7000 --maxmemory 100mb --save 900 1\n" in output
+    for option in ("--config", "--load", "--gears-config"):
+        assert option in output

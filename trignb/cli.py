@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,43 @@ __all__ = ["main"]
 
 Entry = dict[str, Any]
 
+# Not a docstring: click's mark before lines it shall leave alone is a backspace.
+_SERVE_HELP = """Serve an engine on a port until SHUTDOWN, SIGTERM or SIGINT.
+
+Takes every directive of redis.conf as redis-server does, after two dashes:
+
+\b
+  trignb serve --port 7000 --maxmemory 100mb --save 900 1
+  trignb serve redis.conf --requirepass secret --logfile trignb.log
+  trignb serve --load lib.js --gears-config lock-redis-timeout=1000
+
+It listens on 127.0.0.1:6379 unless it is told otherwise, keeps everything in memory
+unless --dir, --save or --appendonly say where it goes, and logs to standard error. Once
+clients may connect a line says "Ready to accept connections".
+"""
+
 _LIBRARY_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands; a name that is almost right gets a hint."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            close = difflib.get_close_matches(args[0], self.commands)
+            text = error.format_message()
+            # Later versions of click say it themselves.
+            if not close or "Did you mean" in text:
+                raise
+            raise click.UsageError(f"{text} Did you mean {close[0]!r}?", ctx) from None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="trignb", message="%(prog)s %(version)s")
 def main() -> None:
     """JavaScript triggers and functions on a Redis-compatible keyspace."""
@@ -40,22 +74,34 @@ def demo() -> None:
 
 
 @main.command(
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+    # Without -h: `--bind -host` is a directive's word.
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_extra_args": True,
+        "help_option_names": ["--help"],
+    },
+    help=_SERVE_HELP,
+    options_metavar="[REDIS.CONF] [--DIRECTIVE VALUE ...] [OPTIONS]",
 )
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A redis.conf; directives on the command line go before it.",
+    help="A redis.conf. Directives on the command line win over it.",
 )
 @click.option(
-    "--load", "libraries", multiple=True, type=_LIBRARY_FILE, help="A library to load."
+    "--load",
+    "libraries",
+    multiple=True,
+    type=_LIBRARY_FILE,
+    help="A library to load; may be repeated.",
 )
 @click.option(
     "--gears-config",
     "gears",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A parameter of the functions, as CONFIG GET redisgears_2.* names it.",
+    help="A parameter of triggers and functions, as CONFIG GET redisgears_2.* lists them "
+    "(without that prefix); may be repeated.",
 )
 @click.pass_context
 def serve(
@@ -64,15 +110,16 @@ def serve(
     libraries: tuple[Path, ...],
     gears: tuple[str, ...],
 ) -> None:
-    """Serve an engine on a port until SHUTDOWN, SIGTERM or SIGINT.
-
-    Takes the directives of redis.conf as redis-server does: --port 7000 --maxmemory 100mb.
-    """
+    """Serve an engine on a port until SHUTDOWN, SIGTERM or SIGINT."""
     # Imported here: the other commands do without sockets.
-    from trignb.server.main import DirectiveError, serve_engine
+    from trignb.server.directives import DirectiveError
+    from trignb.server.main import serve_engine
 
+    args = list(context.args)
+    if args and config is None and not args[0].startswith("-"):
+        config = Path(args.pop(0))
     try:
-        serve_engine(context.args, config, libraries, gears)
+        serve_engine(args, config, libraries, gears)
     except (DirectiveError, ResponseError, OSError) as error:
         click.echo(f"trignb: {error}", err=True)
         sys.exit(1)

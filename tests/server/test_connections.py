@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from trignb import Engine, ResponseError
 from trignb.server.server import Server
@@ -234,7 +236,7 @@ def test_many_threads_of_redis_py(server: Server, engine: Engine) -> None:
 
 
 def test_closing_the_server_leaves_the_engine(engine: Engine, server: Server) -> None:
-    client = redis.Redis(port=server.port)
+    client = redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0))
     client.set("a", 1)
     server.close()
     with pytest.raises(redis.ConnectionError):

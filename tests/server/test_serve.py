@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,8 +13,11 @@ from pathlib import Path
 
 import pytest
 import redis
+from click.testing import CliRunner
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from trignb.server.main import DirectiveError, read_directives
+from trignb.cli import main
 
 LIBRARY = """#!js api_version=1.0 name=lib
 redis.registerFunction("hello", () => "world");
@@ -31,14 +36,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     def start(*args: str) -> tuple[subprocess.Popen[str], redis.Redis]:
         path = tmp_path / f"{len(running)}.sock"
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "trignb", "serve", "--port", "0"),
-                *("--unixsocket", str(path), "--dir", str(tmp_path), *args),
-            ],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        own = ("--port", "0", "--unixsocket", str(path), "--dir", str(tmp_path))
+        process = begin(*args, *own)
         running.append(process)
         assert process.stderr is not None
         for line in process.stderr:
@@ -46,7 +45,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
                 break
         else:
             pytest.fail(f"the server did not start, status {process.wait()}")
-        clients.append(redis.Redis(unix_socket_path=str(path)))
+        clients.append(client_at(path))
         return process, clients[-1]
 
     yield start
@@ -54,9 +53,33 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         client.close()
     for process in running:
         process.kill()
-        process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
+        process.communicate()
+
+
+def begin(*args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "trignb", "serve", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def client_at(path: Path, **kwargs: str) -> redis.Redis:
+    """Return a client that takes no for an answer."""
+    return redis.Redis(
+        unix_socket_path=str(path), retry=Retry(NoBackoff(), 0), **kwargs
+    )
+
+
+def refused(*args: str) -> str:
+    """Start what does not start; returns what it says."""
+    process = begin(*args)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert not out
+    return err
 
 
 def test_libraries_and_directives(serve: Serve, tmp_path: Path) -> None:
@@ -73,9 +96,149 @@ def test_libraries_and_directives(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_gears_config(serve: Serve) -> None:
-    _, client = serve("--gears-config", "lock-redis-timeout=1234")
+    _, client = serve(
+        *("--gears-config", "lock-redis-timeout=1234"),
+        *("--gears-config", "redisgears_2.execution-threads=3"),
+    )
     name = "redisgears_2.lock-redis-timeout"
     assert client.config_get(name) == {name: "1234"}
+    # Immutable, but not yet when the server starts.
+    name = "redisgears_2.execution-threads"
+    assert client.config_get(name) == {name: "3"}
+
+
+def test_a_file_with_users_includes_and_renamed_commands(
+    serve: Serve, tmp_path: Path
+) -> None:
+    more, conf = tmp_path / "more.conf", tmp_path / "redis.conf"
+    more.write_text("maxmemory 5mb\n")
+    conf.write_text(
+        f"include {more}\nuser alice on >secret +@all ~a:*\nsave 900 1\nsave 60 2\n"
+        'rename-command FLUSHALL ""\nrename-command GET FETCH\nrequirepass "a b"\n'
+        "loglevel warning\nmaxmemry 1\n"
+    )
+    process = begin(str(conf), "--port", "0", "--unixsocket", f"{tmp_path}/x.sock")
+    assert process.stderr is not None
+    assert (
+        "'maxmemry' is ignored (did you mean maxmemory?)" in process.stderr.readline()
+    )
+    # At every level.
+    assert "Ready to accept connections" in process.stderr.readline()
+    path = tmp_path / "x.sock"
+    client = client_at(path, password="a b")
+    assert client.config_get("maxmemory") == {"maxmemory": "5242880"}
+    assert client.config_get("save") == {"save": "900 1 60 2"}
+    client.set("a:1", "x")
+    assert client.execute_command("FETCH", "a:1") == b"x"
+    for words in (("GET", "a:1"), ("FLUSHALL",)):
+        with pytest.raises(redis.ResponseError, match="unknown command"):
+            client.execute_command(*words)
+    alice = client_at(path, username="alice", password="secret")
+    assert alice.exists("a:1") == 1
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        alice.exists("b")
+    alice.close()
+    client.shutdown(nosave=True)
+    client.close()
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        (("--maxmemory", "much"), "'maxmemory much': argument must be a memory value"),
+        (("--port", "70000000"), "argument must be between 0 and 65535 inclusive"),
+        (("--gears-config", "lock-redis-timout=1"), "did you mean lock-redis-timeout"),
+        (("--gears-config", "lock-redis-timeout"), "takes NAME=VALUE"),
+        (("--user", "bob", "on", "+nothing"), "Unknown command or category name"),
+        (("--rename-command", "NONE", "X"), "No such command in rename-command"),
+    ],
+)
+def test_what_is_refused_says_why(args: tuple[str, ...], reason: str) -> None:
+    result = CliRunner().invoke(main, ["serve", *args])
+    assert result.exit_code == 1
+    assert reason in result.output
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(main, ["serve", "--port", port])
+    assert result.exit_code == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in result.output
+
+
+def test_libraries_that_do_not_load_are_named(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.js", tmp_path / "bad.js"
+    good.write_text(LIBRARY, "utf-8")
+    bad.write_text("#!js api_version=1.0 name=bad\n  x = = 1;\n", "utf-8")
+    assert f"{bad}:2:7: " in refused("--port", "0", "--load", str(bad))
+    twice = refused("--port", "0", "--load", str(good), "--load", str(good))
+    assert "library 'lib' is also that of" in twice
+
+
+def test_one_line_says_that_it_is_ready_also_with_a_logfile(tmp_path: Path) -> None:
+    log = tmp_path / "trignb.log"
+    process = begin("--port", "0", "--logfile", str(log))
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith("Ready to accept connections on 127.0.0.1:")
+    client = redis.Redis(port=int(line.rpartition(":")[2]), retry=Retry(NoBackoff(), 0))
+    client.eval("redis.log(redis.LOG_WARNING, 'a word')", 0)
+    client.shutdown(nosave=True)
+    client.close()
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
+    text = log.read_text("utf-8")
+    assert text.count("Ready to accept connections") == 1
+    assert " # a word\n" in text
+    assert text.rstrip().endswith("bye bye...")
+
+
+def test_a_daemon_leaves_the_terminal_once_it_is_ready(tmp_path: Path) -> None:
+    pid, path = tmp_path / "trignb.pid", tmp_path / "x.sock"
+    own = ("--port", "0", "--unixsocket", str(path), "--pidfile", str(pid))
+    process = begin("--daemonize", "yes", "--logfile", str(tmp_path / "log"), *own)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, "")
+    assert err == f"Ready to accept connections on {path}\n"
+    client = client_at(path)
+    number = int(pid.read_text())
+    assert number == client.info("server")["process_id"] != process.pid
+    os.kill(number, signal.SIGTERM)
+    wait_until(lambda: not pid.exists())
+    client.close()
+
+
+def test_a_daemon_that_fails_says_so(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none" / "x.sock")
+    said = refused("--daemonize", "yes", "--port", "0", "--unixsocket", missing)
+    assert "No such file or directory" in said
+
+
+def test_a_shutdown_that_cannot_save_is_refused(serve: Serve, tmp_path: Path) -> None:
+    process, client = serve("--save", "3600 1", "--dbfilename", "blocked")
+    (tmp_path / "blocked").mkdir()
+    client.set("a", 1)
+    with pytest.raises(redis.ResponseError, match="Errors trying to SHUTDOWN"):
+        client.shutdown()
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "Errors trying to shut down" in line:
+            break
+    assert client.get("a") == b"1"
+    client.config_set("shutdown-on-sigterm", "nosave")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -97,28 +260,6 @@ def test_shutdown_nosave(serve: Serve, tmp_path: Path) -> None:
     assert not (tmp_path / "dump.rdb").exists()
 
 
-def test_a_bad_port_is_an_error_and_no_traceback(serve: Serve) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "trignb", "serve", "--port", "70000000"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-
-
-def test_a_file_and_the_command_line(tmp_path: Path) -> None:
-    path = tmp_path / "redis.conf"
-    path.write_text('# mine\n\nport 7000\nsave 900 1\nsave 300 10\nrequirepass "a b"\n')
-    assert read_directives(["--port", "7001", "--appendonly", "no"], path) == {
-        "port": "7001",
-        "save": "900 1 300 10",
-        "requirepass": "a b",
-        "appendonly": "no",
-    }
-
-
 def test_config_rewrite(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "redis.conf"
     path.write_text("# mine\nbind 127.0.0.1\nmaxmemory 1mb\nhz 10\n")
@@ -132,18 +273,3 @@ def test_config_rewrite(serve: Serve, tmp_path: Path) -> None:
     assert client.info("server")["config_file"] == str(path)
     _, again = serve("--config", str(path))
     assert again.config_get("slowlog-max-len") == {"slowlog-max-len": "5"}
-
-
-def test_what_is_no_directive(tmp_path: Path) -> None:
-    with pytest.raises(DirectiveError, match="belongs to no directive"):
-        read_directives(["x"], None)
-    path = tmp_path / "redis.conf"
-    path.write_text('requirepass "a\n')
-    with pytest.raises(DirectiveError, match="line 1"):
-        read_directives([], path)
-
-
-def test_it_is_ready_within_seconds(serve: Serve) -> None:
-    began = time.monotonic()
-    serve()
-    assert time.monotonic() - began < 20

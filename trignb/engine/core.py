@@ -44,6 +44,7 @@ from trignb.engine.slowlog import SlowLog
 from trignb.engine.table import CommandTable
 from trignb.engine.timing import Timing
 from trignb.engine.tracking import TrackingTable
+from trignb.engine.traffic import Traffic
 from trignb.errors import EngineClosed, ResponseError
 from trignb.reply import NO_REPLY
 
@@ -154,6 +155,7 @@ class Core:
 
         # Servers on this engine, and what has to be done before their clients get replies.
         self.servers: list[Any] = []
+        self.traffic = Traffic()
         self.before_replies: list[Callable[[], None]] = []
         # How a script that runs too long lets others in for some seconds.
         self.breathe: Callable[[float], object] = time.sleep

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from trignb.engine.session import Session
     from trignb.engine.spec import Command
 
-__all__ = ["LogEntry", "Permissions", "access_of", "denial_text"]
+__all__ = [
+    "LogEntry",
+    "Permissions",
+    "access_of",
+    "denial_text",
+    "describe_client",
+]
 
 # Refusals alike within this time are one entry.
 _SAME_ENTRY_NS: Final = 60_000_000_000
@@ -213,7 +219,7 @@ class Permissions:
                 self.log.remove(entry)
                 self.log.appendleft(entry)
                 return
-        client = _describe_client(core, session)
+        client = describe_client(core, session)
         number = next(self._numbers)
         self.log.appendleft(
             LogEntry(number, 1, reason, context, subject, user, now, now, client)
@@ -222,7 +228,8 @@ class Permissions:
             self.log.pop()
 
 
-def _describe_client(core: Core, session: Session) -> bytes:
+def describe_client(core: Core, session: Session) -> bytes:
+    """Return a client's line of CLIENT LIST, for logs."""
     info = core.table.by_name["client info"].handler(session, [b"CLIENT", b"INFO"])
     return bytes(info).rstrip(b"\n")
 

@@ -1,6 +1,6 @@
 """INFO: what the engine says about itself, section by section.
 
-Fields come in Redis's order and all of them are there; those about sockets, forks and allocators have
+Fields come in Redis's order and all of them are there; those about forks and allocators have
 the value they have on a server that does nothing of the kind. Memory figures are estimates.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -24,6 +25,7 @@ __all__ = [
     "REDIS_VERSION",
     "SECTIONS",
     "ModuleSection",
+    "calls_of_all",
     "human_size",
     "info_text",
     "reset_stats",
@@ -113,7 +115,7 @@ def _server(core: Core) -> Fields:
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
         "arch_bits": 64 if sys.maxsize > 1 << 32 else 32,
         "monotonic_clock": "POSIX clock_gettime",
-        "multiplexing_api": "none",
+        "multiplexing_api": "epoll" if core.servers else "none",
         "atomicvar_api": "gil",
         "gcc_version": "0.0.0",
         "python_version": platform.python_version(),
@@ -135,12 +137,13 @@ def _server(core: Core) -> Fields:
 
 def _clients(core: Core) -> Fields:
     waiting = core.blocking.sessions.values()
+    largest_in, largest_out = core.traffic.recent_largest()
     return {
         "connected_clients": len(core.sessions),
         "cluster_connections": 0,
         "maxclients": core.config.values["maxclients"],
-        "client_recent_max_input_buffer": 0,
-        "client_recent_max_output_buffer": 0,
+        "client_recent_max_input_buffer": largest_in,
+        "client_recent_max_output_buffer": largest_out,
         "blocked_clients": len(waiting),
         "tracking_clients": len(core.tracking.sessions),
         "clients_in_timeout_table": sum(1 for w in waiting if w.timeout_s),
@@ -257,21 +260,22 @@ def _persistence(core: Core) -> Fields:
 
 
 def _stats(core: Core) -> Fields:
-    pubsub, tracking = core.pubsub, core.tracking
+    pubsub, tracking, traffic = core.pubsub, core.tracking, core.traffic
+    rates = traffic.rates(time.monotonic())
     exceeded_ms, exceeded_now_ms = core.eviction.exceeded_ms()
     return {
         "total_connections_received": core.connections_received,
-        "total_commands_processed": sum(c.calls for c in _all_commands(core)),
-        "instantaneous_ops_per_sec": 0,
-        "total_net_input_bytes": 0,
-        "total_net_output_bytes": 0,
+        "total_commands_processed": calls_of_all(core),
+        "instantaneous_ops_per_sec": rates.commands,
+        "total_net_input_bytes": traffic.bytes_in,
+        "total_net_output_bytes": traffic.bytes_out,
         "total_net_repl_input_bytes": 0,
         "total_net_repl_output_bytes": 0,
-        "instantaneous_input_kbps": "0.00",
-        "instantaneous_output_kbps": "0.00",
+        "instantaneous_input_kbps": f"{rates.bytes_in / 1024:.2f}",
+        "instantaneous_output_kbps": f"{rates.bytes_out / 1024:.2f}",
         "instantaneous_input_repl_kbps": "0.00",
         "instantaneous_output_repl_kbps": "0.00",
-        "rejected_connections": sum(server.rejected for server in core.servers),
+        "rejected_connections": traffic.rejected,
         "sync_full": 0,
         "sync_partial_ok": 0,
         "sync_partial_err": 0,
@@ -304,17 +308,17 @@ def _stats(core: Core) -> Fields:
         "unexpected_error_replies": 0,
         "total_error_replies": core.errors.total(),
         "dump_payload_sanitizations": 0,
-        "total_reads_processed": 0,
-        "total_writes_processed": 0,
+        "total_reads_processed": traffic.reads,
+        "total_writes_processed": traffic.writes,
         "io_threaded_reads_processed": 0,
         "io_threaded_writes_processed": 0,
         "reply_buffer_shrinks": 0,
         "reply_buffer_expands": 0,
-        "eventloop_cycles": 0,
-        "eventloop_duration_sum": 0,
+        "eventloop_cycles": traffic.cycles,
+        "eventloop_duration_sum": traffic.cycles_us,
         "eventloop_duration_cmd_sum": 0,
-        "instantaneous_eventloop_cycles_per_sec": 0,
-        "instantaneous_eventloop_duration_usec": 0,
+        "instantaneous_eventloop_cycles_per_sec": rates.cycles,
+        "instantaneous_eventloop_duration_usec": rates.cycle_us,
         "acl_access_denied_auth": core.permissions.denied["auth"],
         "acl_access_denied_cmd": core.permissions.denied["command"],
         "acl_access_denied_key": core.permissions.denied["key"],
@@ -413,6 +417,11 @@ def _keyspace(core: Core) -> Fields:
     return fields
 
 
+def calls_of_all(core: Core) -> int:
+    """Return how many commands have run."""
+    return sum(command.calls for command in _all_commands(core))
+
+
 def _all_commands(core: Core) -> Iterable[Command]:
     return core.table.by_name.values()
 
@@ -445,6 +454,7 @@ def reset_stats(core: Core) -> None:
         c.durations.clear()
     core.hits = core.misses = core.expired_keys = core.evicted_keys = 0
     core.connections_received = 0
+    core.traffic.reset()
     core.errors.clear()
     # The command at work, which Redis counts when it ends.
     core.table.by_name["config resetstat"].calls = 1

@@ -49,6 +49,7 @@ from trignb.engine.spec import (
     Handler,
     command_facts,
 )
+from trignb.errors import ResponseError
 
 __all__ = ["FAMILIES", "CommandTable"]
 
@@ -108,6 +109,24 @@ class CommandTable(dict[bytes, Command]):
     def find(self, name: bytes) -> Command | None:
         """Return the command of this name in any spelling."""
         return self.get(name) or self.get(name.upper())
+
+    def rename(self, old: bytes, new: bytes) -> None:
+        """Have a command answer to another name only, or to none when it is empty.
+
+        Raises
+        ------
+        ResponseError
+            When there is no such command, or the new name is another's.
+        """
+        command = self.find(old)
+        if command is None:
+            raise ResponseError("No such command in rename-command")
+        if new and self.find(new) is not None:
+            raise ResponseError("Target command name already exists")
+        for name in [name for name, each in self.items() if each is command]:
+            del self[name]
+        if new:
+            self[new.lower()] = self[new.upper()] = command
 
     def named(self, name: bytes) -> Command | None:
         """Return the command of a name as people write it, ``config|get`` included."""

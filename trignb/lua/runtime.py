@@ -45,7 +45,8 @@ _HOOK_EVERY: Final = 100_000
 _SPREAD: Final = 200
 
 _LOGGER = logging.getLogger("trignb.lua")
-_LEVELS: Final = (logging.DEBUG, logging.DEBUG, logging.INFO, logging.WARNING)
+# Redis's verbose lies between Python's debug and info.
+_LEVELS: Final = (logging.DEBUG, 15, logging.INFO, logging.WARNING)
 
 
 class ScriptRuntime:

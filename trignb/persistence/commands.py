@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from trignb.datatypes.rdb import RDB_VERSION
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from trignb.engine.session import Session
     from trignb.persistence.saving import Saver
 
-__all__ = ["reload_subcommand", "save_family"]
+__all__ = ["end_servers", "reload_subcommand", "save_family"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,20 +69,30 @@ def save_family(saver: Saver) -> CommandFamily:
             raise syntax_error()
         if b"ABORT" in words:
             raise ResponseError("ERR No shutdown in progress.")
-        wants = b"SAVE" in words or (
-            b"NOSAVE" not in words and bool(s.core.config.values["save"])
-        )
-        if not s.core.servers or (wants and not _may_end(saver, words)):
+        if not end_servers(saver, words):
             raise ResponseError("ERR Errors trying to SHUTDOWN. Check logs.")
-        for server in list(s.core.servers):
-            server.was_shut_down = True
-            server.close_soon()
         return NO_REPLY
 
     return family
 
 
-def _may_end(saver: Saver, words: set[bytes]) -> bool:
+def end_servers(saver: Saver, words: Collection[bytes]) -> bool:
+    """End the servers of an engine after saving, as the words of SHUTDOWN have it.
+
+    Tells whether they end; the lock is held.
+    """
+    core = saver.core
+    wants = b"SAVE" in words or (
+        b"NOSAVE" not in words and bool(core.config.values["save"])
+    )
+    if not core.servers or (wants and not _may_end(saver, words)):
+        return False
+    for server in list(core.servers):
+        server.close_soon()
+    return True
+
+
+def _may_end(saver: Saver, words: Collection[bytes]) -> bool:
     """Save before the end; a failure keeps the server up unless FORCE says otherwise."""
     try:
         saver.save()

@@ -6,6 +6,7 @@ served while it waits for a key, messages it gets from channels, its end by CLIE
 
 from __future__ import annotations
 
+import logging
 import selectors
 import socket
 import ssl
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.blocking import Waiter
 from trignb.engine.pause import Postponed
+from trignb.engine.permissions import describe_client
 from trignb.engine.session import Session
 from trignb.errors import EngineClosed, ResponseError
 from trignb.reply import NO_REPLY, OK, Status
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from trignb.server.server import Server
 
 __all__ = ["Connection"]
+
+logger = logging.getLogger(__name__)
 
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
@@ -67,12 +71,14 @@ class Connection:
         "server",
         "session",
         "sock",
+        "traffic",
     )
 
     def __init__(
         self, server: Server, sock: socket.socket, address: str, local: str
     ) -> None:
         self.server = server
+        self.traffic = server.core.traffic
         self.sock = sock
         self.last_seen = time.monotonic()
         self.session = session = Session(server.core, 2)
@@ -113,6 +119,7 @@ class Connection:
             self.close()
             return
         self.last_seen = time.monotonic()
+        self.traffic.reads += 1
         self.take(data)
         # What TLS has decrypted already makes no socket ready.
         while isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
@@ -120,8 +127,11 @@ class Connection:
 
     def take(self, data: bytes) -> None:
         """Run the commands in some bytes."""
-        parser, server = self._parser, self.server
-        server.bytes_in += len(data)
+        parser, server, traffic = self._parser, self.server, self.traffic
+        size = len(data)
+        traffic.bytes_in += size
+        if size + parser.buffered > traffic.largest_in:
+            traffic.largest_in = size + parser.buffered
         parser.max_bulk = server.values["proto-max-bulk-len"]
         parser.is_stranger = not self.session.authenticated
         commands = parser.feed(data)
@@ -132,6 +142,12 @@ class Connection:
         if parser.buffered > _SMALL_QUERY:
             limit = server.values["client-query-buffer-limit"]
             if self.query_bytes > limit:
+                logger.warning(
+                    "Closing client that reached max query buffer length: %s "
+                    "(qbuf initial bytes: %r)",
+                    self.description,
+                    data[:64],
+                )
                 self.close()
                 return
         if parser.error is not None and not self._backlog:
@@ -283,6 +299,12 @@ class Connection:
             self.close()
 
     def _send(self, data: bytes) -> None:
+        traffic, size = self.traffic, len(data)
+        # Counted before it is sent: who has its reply may ask.
+        traffic.writes += 1
+        traffic.bytes_out += size
+        if size > traffic.largest_out:
+            traffic.largest_out = size
         try:
             sent = self.sock.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -290,14 +312,15 @@ class Connection:
         except OSError:
             self.close()
             return
-        self.server.bytes_out += sent
-        if sent < len(data):
+        if sent < size:
+            traffic.bytes_out -= size - sent
             self.server.loop.change(self.sock, self, READ | WRITE)
             self._hold_back(memoryview(data)[sent:])
 
     def _hold_back(self, data: memoryview) -> None:
         self._unsent.append(data)
         self._unsent_bytes += len(data)
+        self.traffic.largest_out = max(self.traffic.largest_out, self._unsent_bytes)
         self.check_output_limit()
 
     def _send_more(self) -> None:
@@ -306,7 +329,8 @@ class Connection:
             while unsent:
                 data = unsent[0]
                 sent = self.sock.send(data)
-                self.server.bytes_out += sent
+                self.traffic.writes += 1
+                self.traffic.bytes_out += sent
                 self._unsent_bytes -= sent
                 if sent < len(data):
                     unsent[0] = data[sent:]
@@ -331,9 +355,9 @@ class Connection:
             self._soft_since = 0.0
         is_long = self._soft_since and now - self._soft_since > seconds
         if (hard and waiting > hard) or is_long:
-            self.server.log(
-                f"Client {self.session.shown_address} closed for overcoming of output "
-                "buffer limits."
+            logger.warning(
+                "Client %s scheduled to be closed ASAP for overcoming of output buffer limits.",
+                self.description,
             )
             self.close()
 
@@ -355,6 +379,12 @@ class Connection:
     def output_bytes(self) -> int:
         """Bytes that the client has not read."""
         return self._unsent_bytes + sum(map(len, self.out))
+
+    @property
+    def description(self) -> str:
+        """What CLIENT LIST says of this client."""
+        line = describe_client(self.server.core, self.session)
+        return line.decode("utf-8", "replace")
 
     @property
     def is_waiting(self) -> bool:

@@ -17,7 +17,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from trignb.engine.traffic import Traffic
 
 __all__ = ["Handler", "Loop", "Timer"]
 
@@ -53,14 +56,18 @@ class Loop:
         Called at the end of each round, when commands have run and before anything is sent.
     ending_round : callable
         Called after `before_send`: sends what the round has to send.
+    traffic : Traffic
+        Counts rounds.
     """
 
     def __init__(
         self,
+        traffic: Traffic,
         before_send: Callable[[], None],
         ending_round: Callable[[], None],
         on_error: Callable[[BaseException], None],
     ) -> None:
+        self.traffic = traffic
         self.before_send = before_send
         self.ending_round = ending_round
         self.on_error = on_error
@@ -149,7 +156,9 @@ class Loop:
         return min(max(self._timers[0][0] - time.monotonic(), 0.0), _LONGEST_SLEEP_S)
 
     def _round(self, seconds: float) -> None:
-        for key, mask in self._selector.select(seconds):
+        ready = self._selector.select(seconds)
+        began = time.perf_counter()
+        for key, mask in ready:
             handler = key.data
             if handler is None:
                 self._drain()
@@ -165,6 +174,9 @@ class Loop:
             self.ending_round()
         except Exception as error:  # noqa: BLE001 - one client's bug, not the server's end
             self.on_error(error)
+        traffic = self.traffic
+        traffic.cycles += 1
+        traffic.cycles_us += int((time.perf_counter() - began) * 1e6)
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -1,77 +1,53 @@
-"""A server as a process: directives, libraries, signals.
+"""A server as a process: settings, data, libraries, and the way to its end.
 
 What ``trignb serve`` does once its arguments are read.
 """
 
 from __future__ import annotations
 
-import os
-import signal
+import logging
+import re
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from signal import Signals as Signal
+from typing import Any, Final
 
 from trignb.api import Engine
-from trignb.resp.inline import split_inline
+from trignb.engine.acl import AclError
+from trignb.engine.parameters import PARAMETERS, Parameter
+from trignb.errors import JavaScriptError, ResponseError
+from trignb.functions.config import PARAMETERS as FUNCTION_PARAMETERS
+from trignb.functions.config import PREFIX
+from trignb.persistence.commands import end_servers
+from trignb.server.directives import (
+    Directive,
+    DirectiveError,
+    Settings,
+    did_you_mean,
+    read_directives,
+    settle,
+)
+from trignb.server.logs import set_level, start_logging, stop_logging
+from trignb.server.process import Daemon, Signals, notify_supervisor, pid_file
 from trignb.server.server import Server
 
-if TYPE_CHECKING:
-    from types import FrameType
+__all__ = ["serve_engine"]
 
-__all__ = ["DirectiveError", "read_directives", "serve_engine"]
+logger = logging.getLogger(__name__)
 
-# What the server itself lives by, or the constructor takes apart from the others.
-_OWN: Final = ("port", "bind", "unixsocket", "tls-port", "databases", "logfile")
+_KNOWN: Final = {
+    name: parameter
+    for parameter in (*PARAMETERS, *FUNCTION_PARAMETERS)
+    for name in (parameter.name, parameter.alias)
+    if name
+}
+# What the server lives by, or the engine's constructor; CONFIG SET could not set it.
+_OWN: Final = ("port", "tls-port", "databases")
 _DEFAULT_PORT: Final = "6379"
-_HIGHEST_PORT: Final = 65535
-
-
-class DirectiveError(Exception):
-    """A directive cannot be read."""
-
-
-def read_directives(args: Iterable[str], path: Path | None) -> dict[str, str]:
-    """Return directives by name: those of the file, then those of the command line.
-
-    Raises
-    ------
-    DirectiveError
-        For a line whose quotes do not fit, or an argument that belongs to no directive.
-    """
-    found: dict[str, str] = {}
-    if path is not None:
-        for number, line in enumerate(path.read_bytes().splitlines(), 1):
-            stripped = line.strip()
-            if not stripped or stripped.startswith(b"#"):
-                continue
-            words = split_inline(stripped)
-            if words is None or len(words) < 2:
-                raise DirectiveError(f"{path}, line {number}: bad directive")
-            name, *values = (w.decode("utf-8", "surrogateescape") for w in words)
-            _add(found, name.lower(), values)
-    name = ""
-    given: dict[str, list[str]] = {}
-    for arg in args:
-        if arg.startswith("--") and len(arg) > 2:
-            name = arg[2:].lower()
-            given[name] = []
-        elif not name:
-            raise DirectiveError(f"{arg!r} belongs to no directive")
-        else:
-            given[name].append(arg)
-    for name, values in given.items():
-        found[name] = " ".join(values)
-    return found
-
-
-def _add(found: dict[str, str], name: str, values: list[str]) -> None:
-    # A file has one line for each save point and each class of clients.
-    text = " ".join(values)
-    if name in ("save", "client-output-buffer-limit") and found.get(name) and text:
-        text = f"{found[name]} {text}"
-    found[name] = text
+_FAILED: Final = re.compile(r"ERR CONFIG SET failed \(.*'(.*)'\) - (.*)", re.DOTALL)
+_BUSY_S: Final = 0.1
 
 
 def serve_engine(
@@ -85,105 +61,230 @@ def serve_engine(
     Raises
     ------
     DirectiveError
-        When directives cannot be read.
+        When directives cannot be read, or a value is refused.
     ResponseError
-        When a value is refused, or a library does not load.
+        When a library does not load.
     OSError
         When the port is taken or a file cannot be read.
     """
-    directives = read_directives(args, path)
-    own = {name: directives.pop(name, "") for name in _OWN}
-    for pair in gears:
-        name, _, value = pair.partition("=")
-        directives[f"redisgears_2.{name}"] = value
-    say = _logger(own["logfile"])
-    engine = Engine(databases=_number(own, "databases", "16"))
+    settings = settle(read_directives(args, path), _KNOWN)
+    _add_gears(settings, gears)
+    values = {name: _own(settings, name) for name in _OWN}
+    daemon = Daemon()
+    if _flag(settings, "daemonize"):
+        daemon.leave()
+    logfile = settings.values.get("logfile", "")
+    handler = start_logging(logfile)
     try:
-        _configure(engine, directives, say)
-        _remember(engine, own, path)
-        _load_data(engine, say)
-        for library in libraries:
-            engine.load(library.read_text("utf-8"))
-        server = _open(engine, own, say)
-        _end_on_signals(server)
-        say("Ready to accept connections")
-        server.run_forever()
-        if engine.core.config.values["save"] and not server.was_shut_down:
-            engine.execute("SAVE")
-        say("bye bye")
+        with (
+            pid_file(settings.values.get("pidfile", "")),
+            Engine(databases=values["databases"]) as engine,
+        ):
+            _configure(engine, settings, path)
+            _load_data(engine)
+            _load_libraries(engine, libraries)
+            server = _open(engine, values)
+            _end_on_signals(engine, server)
+            _tell_readiness(server, handler, logfile)
+            daemon.ready()
+            server.run_forever()
+            logger.warning("trignb is now ready to exit, bye bye...")
     finally:
-        engine.close()
+        stop_logging(handler)
 
 
-def _number(own: dict[str, str], name: str, default: str) -> int:
-    text = own[name] or default
-    if not text.isdecimal() or int(text) > _HIGHEST_PORT:
-        raise DirectiveError(f"bad value for {name}: {text!r}")
-    return int(text)
+# -- settings
 
 
-def _configure(engine: Engine, directives: dict[str, str], say: Any) -> None:
-    known = {}
-    for name, value in directives.items():
-        if name in engine.core.config.parameters:
-            known[name] = value
-        else:
-            say(f"Warning: unknown directive {name!r} is ignored")
-    if "dir" in known:
+def _add_gears(settings: Settings, gears: Iterable[str]) -> None:
+    names = [each.name.removeprefix(PREFIX) for each in FUNCTION_PARAMETERS]
+    for pair in gears:
+        given, equals, value = pair.partition("=")
+        name = given.strip().lower().removeprefix(PREFIX)
+        if not equals:
+            raise DirectiveError(f"--gears-config takes NAME=VALUE, not {pair!r}")
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise DirectiveError(f"--gears-config: no such parameter: {given}{hint}")
+        settings.values[PREFIX + name] = value
+        settings.origins[PREFIX + name] = Directive(name, (value,), "--gears-config")
+
+
+def _own(settings: Settings, name: str) -> int:
+    """Return a number that the configuration itself would not take."""
+    text = settings.values.pop(name, None)
+    if text is None:
+        return int(_DEFAULT_PORT if name == "port" else _KNOWN[name].default)
+    # CONFIG SET refuses TLS without certificates; here they may come on another line.
+    parameter = _KNOWN["port" if name == "tls-port" else name]
+    number: int = _parsed(settings, name, parameter, text)
+    return number
+
+
+def _flag(settings: Settings, name: str) -> bool:
+    text = settings.values.get(name, "no")
+    flag: bool = _parsed(settings, name, _KNOWN[name], text)
+    return flag
+
+
+def _parsed(settings: Settings, name: str, parameter: Parameter, text: str) -> Any:
+    try:
+        return parameter.parse(text, parameter.default)
+    except ResponseError as error:
+        raise settings.origins[name].error(str(error)) from None
+
+
+def _configure(engine: Engine, settings: Settings, path: Path | None) -> None:
+    # Of a client that was there before passwords were.
+    session = engine.session()
+    core = engine.core
+    if "dir" in settings.values:
         engine.saver.has_directory = True
-    engine.core.config.set_initial(known)
+    try:
+        core.config.set_initial(settings.values)
+    except ResponseError as error:
+        raise _explained(error, settings) from None
+    core.config.on_change("loglevel", set_level)
+    core.config.file = "" if path is None else str(path.resolve())
+    for directive in settings.renames:
+        _rename(engine, directive)
+    _add_users(engine, settings.users)
+    if core.config.values["aclfile"]:
+        session.execute("ACL", "LOAD")
+    session.close()
+    for warning in settings.warnings:
+        logger.warning("%s", warning)
 
 
-def _remember(engine: Engine, own: dict[str, str], path: Path | None) -> None:
-    """Let CONFIG GET and CONFIG REWRITE know the directives that were taken apart."""
-    config = engine.core.config
-    for name in ("bind", "unixsocket", "logfile"):
-        if own[name]:
-            config.values[name] = own[name]
-    config.values["tls-port"] = _number(own, "tls-port", "0")
-    config.file = "" if path is None else str(path.resolve())
+def _explained(error: ResponseError, settings: Settings) -> Exception:
+    """Return the error with the line that caused it."""
+    found = _FAILED.fullmatch(str(error))
+    parameter = _KNOWN.get(found[1]) if found else None
+    if found is None or parameter is None:
+        return error
+    return settings.origins[parameter.name].error(found[2])
 
 
-def _load_data(engine: Engine, say: Any) -> None:
+def _rename(engine: Engine, directive: Directive) -> None:
+    if len(directive.values) != 2:
+        raise directive.error("wrong number of arguments")
+    old, new = (word.encode("utf-8", "surrogateescape") for word in directive.values)
+    try:
+        engine.core.table.rename(old, new)
+    except ResponseError as error:
+        raise directive.error(str(error)) from None
+
+
+def _add_users(engine: Engine, users: Iterable[Directive]) -> None:
+    config, seen = engine.core.config.values, set[str]()
+    for directive in users:
+        if not directive.values:
+            raise directive.error("wrong number of arguments")
+        if config["aclfile"]:
+            raise directive.error("users are either declared here or in the aclfile")
+        name, *rules = directive.values
+        if name in seen:
+            raise directive.error(
+                f"Error in user declaration '{name}': Duplicate user found. "
+                "A user can only be defined once in config files"
+            )
+        seen.add(name)
+        # The default user is there already; what is declared begins from nothing.
+        first = ["reset"] if name in engine.core.permissions.users else []
+        try:
+            engine.core.permissions.set_user(name, [*first, *rules])
+        except AclError as error:
+            raise directive.error(str(error)) from None
+
+
+# -- contents
+
+
+def _load_data(engine: Engine) -> None:
     values = engine.core.config.values
     file = Path(values["dir"], values["dbfilename"])
     if engine.saver.has_directory and file.exists():
         began = time.monotonic()
         keys = engine.load_rdb(file)
-        say(f"DB loaded from disk: {keys} keys, {time.monotonic() - began:.3f} seconds")
+        seconds = time.monotonic() - began
+        logger.info("DB loaded from disk: %d keys, %.3f seconds", keys, seconds)
 
 
-def _open(engine: Engine, own: dict[str, str], say: Any) -> Server:
-    host = (own["bind"] or "127.0.0.1").split()[0].lstrip("-")
-    port = _number(own, "port", _DEFAULT_PORT)
-    tls_port = _number(own, "tls-port", "0")
-    return Server(
+def _load_libraries(engine: Engine, paths: Iterable[Path]) -> None:
+    """Load libraries; what the data file had of them is replaced, but not one of ours."""
+    loaded: dict[str, Path] = {}
+    for path in paths:
+        try:
+            library = engine.load(path.read_text("utf-8"), replace=True)
+        except JavaScriptError as error:
+            where = f":{error.line}:{error.column or 1}" if error.line else ""
+            raise ResponseError(f"{path}{where}: {error}") from None
+        except ResponseError as error:
+            raise ResponseError(f"{path}: {error}") from None
+        if library.name in loaded:
+            raise DirectiveError(
+                f"{path}: library {library.name!r} is also that of {loaded[library.name]}"
+            )
+        loaded[library.name] = path
+        logger.info("library %s loaded from %s", library.name, path)
+
+
+# -- running
+
+
+def _open(engine: Engine, own: dict[str, int]) -> Server:
+    values = engine.core.config.values
+    is_bound = values["bind"] != _KNOWN["bind"].default
+    hosts = values["bind"] if is_bound else "127.0.0.1"
+    port, tls_port = own["port"], own["tls-port"]
+    # Without any place to listen at, any free port is better than none.
+    listens_elsewhere = bool(tls_port or values["unixsocket"])
+    server = Server(
         engine.core,
-        "0.0.0.0" if host == "*" else host,
-        port or None,
-        unixsocket=own["unixsocket"],
+        hosts,
+        None if listens_elsewhere and not port else port,
+        unixsocket=values["unixsocket"],
         tls_port=tls_port or None,
-        log=say,
     )
+    values["bind"], values["tls-port"] = hosts, server.tls_port
+    return server
 
 
-def _end_on_signals(server: Server) -> None:
-    def end(_number: int, _frame: FrameType | None) -> None:
-        server.close_soon()
+def _tell_readiness(server: Server, handler: logging.Handler, logfile: str) -> None:
+    """Say that clients may come: somebody waits for it, whatever ``loglevel`` leaves out."""
+    places = ", ".join(listener.shown for listener in server.listeners)
+    text = f"Ready to accept connections on {places}"
+    handler.handle(
+        logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), None)
+    )
+    if logfile:
+        # Who started it looks at the terminal, not at the file.
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    notify_supervisor()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
 
+def _end_on_signals(engine: Engine, server: Server) -> None:
+    core = engine.core
 
-def _logger(path: str) -> Any:
-    def say(line: str) -> None:
-        stamp = time.strftime("%d %b %Y %H:%M:%S")
-        text = f"{os.getpid()}:M {stamp} * {line}"
-        if path:
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(text + "\n")
-        else:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+    def end() -> None:
+        number = signals.pending
+        if number is None:
+            return
+        logger.warning("Received %s scheduling shutdown...", number.name)
+        if core.nesting:
+            # A script lets others in; it is not cut off in the middle.
+            server.loop.call_later(_BUSY_S, end)
+            return
+        words = core.config.values[f"shutdown-on-{number.name.lower()}"]
+        with core.lock:
+            if end_servers(engine.saver, [word.upper().encode() for word in words]):
+                return
+        logger.warning("Errors trying to shut down the server. Check logs.")
+        signals.pending = None
 
-    return say
+    def ask(_number: Signal) -> None:
+        server.loop.call_soon(end)
+        server.loop.wake()
+
+    signals = Signals(ask)

@@ -7,23 +7,23 @@ the engine stays usable from the notebook meanwhile.
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import ssl
-import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.dispatch import make_run
+from trignb.engine.stats import calls_of_all
 from trignb.server.connection import Connection
+from trignb.server.logs import VERBOSE
 from trignb.server.loop import Loop
 from trignb.server.sockets import (
     Listener,
     address_of,
-    listen_tcp,
+    listen_tcp_all,
     listen_unix,
     tls_context,
 )
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Server"]
 
+logger = logging.getLogger(__name__)
+
 _CRON_S: Final = 0.1
 _POSTPONED_S: Final = 0.002
 # So many are accepted before others are served again.
@@ -46,7 +48,17 @@ _FULL: Final = b"-ERR max number of clients reached\r\n"
 _PROTECTED: Final = (
     b"-DENIED Redis is running in protected mode because protected mode is enabled and no "
     b"password is set for the default user. In this mode connections are only accepted from "
-    b"the loopback interface. Set a password, or protected-mode to no, to let others in.\r\n"
+    b"the loopback interface. If you want to connect from external computers to Redis you "
+    b"may adopt one of the following solutions: 1) Just disable protected mode sending the "
+    b"command 'CONFIG SET protected-mode no' from the loopback interface by connecting to "
+    b"Redis from the same host the server is running, however MAKE SURE Redis is not "
+    b"publicly accessible from internet if you do so. Use CONFIG REWRITE to make this "
+    b"change permanent. 2) Alternatively you can just disable the protected mode by editing "
+    b"the Redis configuration file, and setting the protected mode option to 'no', and then "
+    b"restarting the server. 3) If you started the server manually just for testing, "
+    b"restart it with the '--protected-mode no' option. 4) Setup a an authentication "
+    b"password for the default user. NOTE: You only need to do one of the above things in "
+    b"order for the server to start accepting connections from the outside.\r\n"
 )
 
 
@@ -58,15 +70,14 @@ class Server:
     core : Core
         The engine's core.
     host : str
-        Address to listen on.
+        Addresses to listen on, with blanks between; one that begins with ``-`` may be missing
+        on this machine, ``*`` is every one.
     port : int or None
         TCP port; 0 is any free one, None listens on no TCP port.
     unixsocket : str
         Path of a unix socket, empty for none.
     tls_port : int or None
         Port for TLS, with the ``tls-…`` parameters of the configuration.
-    log : callable
-        Gets one line for what an administrator wants to know.
 
     Attributes
     ----------
@@ -84,24 +95,19 @@ class Server:
         *,
         unixsocket: str = "",
         tls_port: int | None = None,
-        log: Callable[[str], None] | None = None,
     ) -> None:
         self.core = core
         self.host = host
-        self.log = log or _ignore
         self.connections: dict[Connection, None] = {}
         self.to_flush: list[Connection] = []
         self.postponed: dict[Connection, None] = {}
-        self.bytes_in = self.bytes_out = 0
-        self.rejected = 0
-        # SHUTDOWN has saved or was told not to.
-        self.was_shut_down = False
+        self.traffic = core.traffic
         # Read where they are needed, which is on no hot path.
         self.values = core.config.values
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self.run = make_run(core, _as_reply)
-        self.loop = Loop(self._before_send, self._flush, self._on_error)
+        self.loop = Loop(core.traffic, self._before_send, self._flush, self._on_error)
         self.listeners: list[Listener] = []
         try:
             self._listen(port, unixsocket, tls_port)
@@ -119,11 +125,11 @@ class Server:
         values = self.values
         backlog = values["tcp-backlog"]
         if port is not None:
-            self.listeners.append(listen_tcp(self.host, port, backlog, None))
-            values["port"] = self.listeners[-1].port
+            self.listeners += listen_tcp_all(self.host, port, backlog, None)
+            values["port"] = self.listeners[0].port
         if tls_port is not None:
             context = tls_context(values)
-            self.listeners.append(listen_tcp(self.host, tls_port, backlog, context))
+            self.listeners += listen_tcp_all(self.host, tls_port, backlog, context)
         if unixsocket:
             permissions = values["unixsocketperm"]
             self.listeners.append(listen_unix(unixsocket, permissions, backlog))
@@ -187,13 +193,11 @@ class Server:
                 connection.flush()
 
     def _on_error(self, error: BaseException) -> None:
-        lines = traceback.format_exception(error)
-        self.log("".join(lines))
-        if self.log is _ignore:
-            sys.stderr.write("".join(lines))
+        logger.error("a client's request failed in an unforeseen way", exc_info=error)
 
     def _cron(self) -> None:
         self.loop.call_later(_CRON_S, self._cron)
+        self.traffic.sample(time.monotonic(), calls_of_all(self.core))
         idle_limit = self.values["timeout"]
         for connection in list(self.connections):
             if connection.output_bytes:
@@ -204,7 +208,7 @@ class Server:
                 and not connection.is_waiting
                 and not connection.session.subscription_count
             ):
-                self.log("Closing idle client")
+                logger.log(VERBOSE, "Closing idle client")
                 connection.close()
         if self.postponed:
             self.loop.call_later(_POSTPONED_S, self._try_postponed)
@@ -237,11 +241,11 @@ class Server:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._keep_alive(sock)
         if len(self.connections) >= self.values["maxclients"]:
-            self.rejected += 1
+            self.traffic.rejected += 1
             return _turn_away(sock, _FULL)
         protected = self.values["protected-mode"]
         if protected and not is_local and self.core.permissions.is_open():
-            self.rejected += 1
+            self.traffic.rejected += 1
             return _turn_away(sock, _PROTECTED)
         address = address_of(sock, name, listener.path)
         local = address_of(sock, sock.getsockname(), listener.path)
@@ -327,7 +331,3 @@ def _turn_away(sock: socket.socket, text: bytes) -> None:
     with contextlib.suppress(OSError, ssl.SSLError):
         sock.send(text)
     sock.close()
-
-
-def _ignore(_line: str) -> None:
-    """Log nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import ssl
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from trignb.errors import ResponseError
 
-__all__ = ["Listener", "address_of", "listen_tcp", "listen_unix", "tls_context"]
+__all__ = ["Listener", "address_of", "listen_tcp_all", "listen_unix", "tls_context"]
 
 _PROTOCOLS: Final = {
     "TLSv1": ssl.TLSVersion.TLSv1,
@@ -20,6 +21,11 @@ _PROTOCOLS: Final = {
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
+_EVERYWHERE: Final = {"*": "0.0.0.0", "::*": "::"}
+# What an address says that this machine does not have.
+_UNAVAILABLE: Final = frozenset(
+    {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
+)
 _CLIENT_CERTIFICATES: Final = {
     "no": ssl.CERT_NONE,
     "optional": ssl.CERT_OPTIONAL,
@@ -43,6 +49,15 @@ class Listener:
         """The port, 0 for a unix socket."""
         return 0 if self.path else int(self.sock.getsockname()[1])
 
+    @property
+    def shown(self) -> str:
+        """Where it listens, as people write it."""
+        if self.path:
+            return self.path
+        host, port = self.sock.getsockname()[:2]
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return f"{where} (TLS)" if self.tls else where
+
     def close(self) -> None:
         """Stop listening; a unix socket's file goes too."""
         self.sock.close()
@@ -51,16 +66,41 @@ class Listener:
                 os.unlink(self.path)
 
 
-def listen_tcp(
-    host: str, port: int, backlog: int, tls: ssl.SSLContext | None
-) -> Listener:
-    """Listen on an address; port 0 is any free one.
+def listen_tcp_all(
+    hosts: str, port: int, backlog: int, tls: ssl.SSLContext | None
+) -> list[Listener]:
+    """Listen on each of some addresses, as ``bind`` lists them; port 0 is any free one.
 
     Raises
     ------
     OSError
-        When the address is taken or unknown.
+        When an address is taken, or unknown and not marked by a ``-`` before it.
     """
+    listeners: list[Listener] = []
+    try:
+        for word in hosts.split() or ["127.0.0.1"]:
+            host = word.removeprefix("-")
+            chosen = listeners[0].port if listeners else port
+            try:
+                found = _listen_tcp(_EVERYWHERE.get(host, host), chosen, backlog, tls)
+            except OSError as error:
+                if not word.startswith("-") or error.errno not in _UNAVAILABLE:
+                    text = f"cannot listen on {host}:{chosen}: {error.strerror}"
+                    raise OSError(error.errno, text) from None
+            else:
+                listeners.append(found)
+        if not listeners:
+            raise OSError(errno.EADDRNOTAVAIL, f"no address of {hosts!r} is there")
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _listen_tcp(
+    host: str, port: int, backlog: int, tls: ssl.SSLContext | None
+) -> Listener:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
