@@ -30,6 +30,7 @@ LAYERS = {
     "trignb.persistence": 4,
     "trignb.server": 5,
     "trignb.api": 5,
+    "trignb.tables": 5,
     "trignb.client": 5,
     "trignb.cli": 5,
     "trignb.pytest_plugin": 5,

@@ -1,7 +1,7 @@
 """The one class people hold.
 
 `Engine` puts the layers together: the keyspace, the functions, and (imported when first asked for) the
-DataFrames and the redis-py client.
+redis-py client. Its DataFrames stand in `tables.py`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from trignb.persistence.loading import highest_database, install
 from trignb.persistence.loading import load as load_contents
 from trignb.persistence.rdb_file import read_rdb
 from trignb.persistence.saving import Saver
+from trignb.tables import Tables
 
 if TYPE_CHECKING:
     import redis
-    from pandas import DataFrame
 
     from trignb.clock import Clock
     from trignb.functions.library import Library
@@ -60,7 +60,7 @@ class Snapshot:
     __hash__ = None  # type: ignore[assignment]
 
 
-class Engine:
+class Engine(Tables):
     """A Redis-compatible keyspace in this process, with triggers and functions.
 
     Parameters
@@ -389,56 +389,6 @@ class Engine:
         except AttributeError:
             session = self._threads.session = self.session()
         return session
-
-    # -- what happened, as DataFrames
-
-    def triggers(self) -> DataFrame:
-        """Return one row per keyspace trigger: its counters, times and last error."""
-        from trignb.notebook import frames
-
-        return frames.triggers(self)
-
-    def functions(self) -> DataFrame:
-        """Return one row per registered function and trigger."""
-        from trignb.notebook import frames
-
-        return frames.functions(self)
-
-    def libraries(self) -> DataFrame:
-        """Return one row per library."""
-        from trignb.notebook import frames
-
-        return frames.libraries(self)
-
-    def notifications(self) -> DataFrame:
-        """Return the keyspace events noted so far, oldest first.
-
-        The log starts with the first library, or with this call: it costs a quarter of a
-        microsecond per event.
-        """
-        from trignb.notebook import frames
-
-        self.core.record_notifications()
-        return frames.notifications(self)
-
-    def commands(self) -> DataFrame:
-        """Return the commands noted so far, oldest first; noting starts with this call."""
-        from trignb.notebook import frames
-
-        self.core.record_commands()
-        return frames.commands(self)
-
-    def errors(self) -> DataFrame:
-        """Return every failure of a library, with its position there; oldest first."""
-        from trignb.notebook import reports
-
-        return reports.errors(self)
-
-    def logs(self, library: str | None = None) -> DataFrame:
-        """Return what libraries wrote with ``redis.log``, all or one; oldest first."""
-        from trignb.notebook import reports
-
-        return reports.logs(self, library)
 
     # -- state
 

@@ -273,6 +273,12 @@ class Stream:
                     break
         return found
 
+    def count_after(self, entry_id: int) -> int:
+        """Return how many entries have a larger id."""
+        low = bisect_right(self._ids, entry_id, self._head)
+        n = len(self._ids) - low
+        return n - self._entries[low:].count(None) if self._gaps and n else n
+
     # -- adding
 
     def add(

@@ -34,17 +34,19 @@ class Frame(NamedTuple):
     """Who is at work: what commands and events are put down to.
 
     ``origin`` is ``client``, ``function``, ``trigger``, ``script``, ``expire`` or ``evict``;
-    ``cause_seq`` the notification that led here, ``depth`` how many triggers deep.
+    ``cause_seq`` the notification that led here, ``depth`` how many triggers deep,
+    ``trigger`` the name of the trigger at work, of its ``library``.
     """
 
     origin: str
     library: str | None = None
     cause_seq: int | None = None
     depth: int = 0
+    trigger: str | None = None
 
     def within(self, origin: str) -> Frame:
         """Return the frame of something that happens inside this one."""
-        return Frame(origin, self.library, self.cause_seq, self.depth)
+        return Frame(origin, self.library, self.cause_seq, self.depth, self.trigger)
 
 
 CLIENT_FRAME = Frame("client")
@@ -55,7 +57,8 @@ class NotificationRecord(NamedTuple):
 
     ``kind`` is the class bit of `trignb.engine.events`; ``args`` the command at work, None
     outside one; ``command_seq`` joins the command log; ``fired`` the trigger runs it led to,
-    each with ``library``, ``trigger`` and ``outcome`` (``pending``, ``ok``, ``failed``).
+    each with ``library``, ``trigger`` and ``outcome`` (``pending``, ``ok``, ``failed``);
+    ``author`` the `Frame` of who was at work, with ``library`` and ``trigger``.
     """
 
     seq: int
@@ -71,6 +74,7 @@ class NotificationRecord(NamedTuple):
     cause_seq: int | None
     depth: int
     fired: list[Any]
+    author: Any = CLIENT_FRAME
 
 
 class CommandRecord(NamedTuple):
@@ -126,6 +130,7 @@ class NotificationLog:
                 frame.cause_seq,
                 frame.depth,
                 core.fired,
+                frame,
             )
         )
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trignb.engine.blocking import Blocked, Waiter
@@ -295,7 +296,7 @@ class LibraryHost:
 
     def cluster_origin(self, origin: Origin) -> Origin:
         """Return the origin of a cluster function: the caller's, without writes."""
-        return Origin(origin.library, origin.kind, origin.user, no_writes=True)
+        return replace(origin, no_writes=True, allow_oom=False)
 
     # -- what JavaScript tells
 

@@ -23,7 +23,8 @@ __all__ = ["LibrarySection", "Origin"]
 class Origin:
     """On whose behalf background work runs; equal ones share everything.
 
-    ``kind`` is what its commands and their events are put down to.
+    ``kind``, and ``trigger`` where there is one, are what its commands and their events are
+    put down to.
     """
 
     library: str
@@ -31,10 +32,12 @@ class Origin:
     user: str
     no_writes: bool = False
     allow_oom: bool = False
+    trigger: str | None = None
 
     def frame(self) -> Frame:
         """Return what a section of this origin does is put down to."""
-        return Frame(self.kind, self.library, None, int(self.kind == "trigger"))
+        depth = int(self.kind == "trigger")
+        return Frame(self.kind, self.library, None, depth, self.trigger)
 
 
 class LibrarySection:

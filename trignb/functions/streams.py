@@ -110,7 +110,7 @@ class StreamTrigger:
         self.trimmed = registration.trimmed
         self.position = position
         self.streams = streams
-        self.origin = Origin(owner.name, "trigger", owner.user)
+        self.origin = Origin(owner.name, "trigger", owner.user, trigger=self.name)
         self.section = LibrarySection(
             self.origin, owner.host.session(owner.user), block_allowed=True
         )
@@ -432,7 +432,13 @@ class Streams:
             return None
         entry_id, items = found[0]
         # Half of what `_replace` takes.
-        own = Frame(frame.origin, trigger.library, frame.cause_seq, frame.depth)
+        own = Frame(
+            frame.origin,
+            trigger.library,
+            frame.cause_seq,
+            frame.depth,
+            trigger.name,
+        )
         return RecordRun(self, trigger, db, where, entry_id, items, own)
 
     # -- acknowledgement

@@ -9,6 +9,7 @@ One object, because the path from a write to its trigger is the one people wait 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.events import EVICTED, EXPIRED, TRIGGERS
@@ -83,10 +84,10 @@ class KeyspaceTrigger:
         self.runtime = owner.runtime
         self.registry = owner.registry
         session = owner.host.session(owner.user)
-        self.origin = Origin(owner.name, "trigger", owner.user)
+        self.origin = Origin(owner.name, "trigger", owner.user, trigger=self.name)
         self.section = LibrarySection(self.origin, session, block_allowed=True)
         self.fired_section = LibrarySection(
-            Origin(owner.name, "trigger", owner.user, no_writes=True),
+            replace(self.origin, no_writes=True),
             session,
             block_allowed=True,
         )
@@ -163,7 +164,8 @@ class TriggerRun:
     """One event that fired one trigger, from the event to the end of the callback.
 
     ``outcome`` is ``pending``, ``ok`` or ``failed``. As a frame (see
-    `trignb.engine.logs.Frame`) it has ``origin``, ``library``, ``cause_seq`` and ``depth``.
+    `trignb.engine.logs.Frame`) it has ``origin``, ``library``, ``cause_seq``, ``depth`` and
+    ``trigger``.
     """
 
     origin = "trigger"
@@ -197,7 +199,7 @@ class TriggerRun:
 
     def within(self, origin: str) -> Frame:
         """Return the frame of something that happens inside this run."""
-        return Frame(origin, self.library, self.cause_seq, self.depth)
+        return Frame(origin, self.library, self.cause_seq, self.depth, self.trigger)
 
     # -- onTriggerFired
 

@@ -20,10 +20,10 @@ from trignb.notebook.text import readable
 __all__ = [
     "category",
     "count",
+    "durations",
     "few_words",
     "flag",
     "frame",
-    "milliseconds",
     "nullable_count",
     "objects",
     "text",
@@ -99,8 +99,8 @@ def nullable_count(values: Sequence[int | None]) -> Any:
     return pd.arrays.IntegerArray(numbers.astype(np.int64), missing)
 
 
-def milliseconds(values: Iterable[float]) -> Any:
-    """Return a ``float64`` column of durations."""
+def durations(values: Iterable[float]) -> Any:
+    """Return a ``float64`` column of durations, or of any other numbers."""
     return np.fromiter(values, dtype=np.float64)
 
 

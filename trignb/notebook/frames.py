@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from trignb.datatypes.stream import Stream, format_id
 from trignb.engine.events import CLASS_LETTERS
 from trignb.engine.logs import NotificationRecord
 from trignb.errors import ResponseError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trignb.api import Engine
     from trignb.engine.logs import CommandRecord
     from trignb.functions.library import Library
+    from trignb.functions.streams import StreamPosition, StreamTrigger
     from trignb.functions.triggers import KeyspaceTrigger
 
 __all__ = [
@@ -31,9 +33,11 @@ __all__ = [
     "commands_frame",
     "fired_frame",
     "functions",
+    "kind_of",
     "libraries",
     "notifications",
     "notifications_frame",
+    "stream_triggers",
     "triggers",
 ]
 
@@ -60,7 +64,8 @@ REPLY_TYPES: Final = (
     "error",
 )
 
-_FIELDS: Final = len(NotificationRecord._fields)
+# The author is for the graph of triggers alone.
+_FIELDS: Final = NotificationRecord._fields.index("author")
 _CLASS_CODES: Final = {
     bit: EVENT_CLASSES.index(letter)
     for bit, letter in CLASS_LETTERS.items()
@@ -101,17 +106,104 @@ def _triggers_frame(rows: Sequence[KeyspaceTrigger]) -> pd.DataFrame:
         "num_success": columns.count(t.num_success for t in rows),
         "num_failed": columns.count(t.num_failed for t in rows),
         "running": columns.count(t.running for t in rows),
-        "last_ms": columns.milliseconds(t.last_ns / 1e6 for t in rows),
-        "total_ms": columns.milliseconds(t.total_ns / 1e6 for t in rows),
-        "avg_ms": columns.milliseconds(
+        "last_ms": columns.durations(t.last_ns / 1e6 for t in rows),
+        "total_ms": columns.durations(t.total_ns / 1e6 for t in rows),
+        "avg_ms": columns.durations(
             _average_ms(t.total_ns, t.num_finished) for t in rows
         ),
-        "max_ms": columns.milliseconds(t.max_ns / 1e6 for t in rows),
+        "max_ms": columns.durations(t.max_ns / 1e6 for t in rows),
         "last_error": columns.text(t.last_error for t in rows),
         "last_error_line": columns.nullable_count([t.last_error_line for t in rows]),
         "last_run": columns.times([t.last_run_ns for t in rows]),
     }
     return columns.frame(data, index=("library", "trigger"), length=len(rows))
+
+
+def stream_triggers(engine: Engine) -> pd.DataFrame:
+    """Return one row per stream trigger and stream it has read.
+
+    A trigger that has read none yet has one row, without the name of a stream.
+
+    Returns
+    -------
+    DataFrame
+        Index ``library``, ``trigger``, ``stream``. ``prefix`` str, ``window`` int64 (records
+        of one stream under way at once), ``trimmed`` bool, ``total_processed`` int64,
+        ``last_processed_ms`` and ``avg_processed_ms`` float64, ``last_lag_ms`` and
+        ``avg_lag_ms`` float64 (from the time in a record's id to the end of its run), ``id_to_read_from`` str
+        (the newest id read), ``pending`` int64, ``pending_ids`` object (list of str, read and
+        not finished), ``backlog`` int64 (entries not read yet, of all databases),
+        ``last_error`` str.
+    """
+    with engine.core.lock:
+        rows = [
+            row
+            for library in _libraries(engine)
+            for trigger in library.stream_triggers.values()
+            for row in _positions(engine, trigger)
+        ]
+        return _stream_triggers_frame(engine, rows)
+
+
+def _positions(
+    engine: Engine, trigger: StreamTrigger
+) -> list[tuple[StreamTrigger, StreamPosition]]:
+    from trignb.functions.streams import StreamPosition
+
+    if not trigger.streams:
+        return [(trigger, StreamPosition(b""))]
+    return [(trigger, where) for where in trigger.streams.values()]
+
+
+def _stream_triggers_frame(
+    engine: Engine, rows: Sequence[tuple[StreamTrigger, StreamPosition]]
+) -> pd.DataFrame:
+    places = [where for _, where in rows]
+    pending = [list(map(_id, where.pending)) for where in places]
+    data = {
+        "library": columns.text(t.library for t, _ in rows),
+        "trigger": columns.text(t.name for t, _ in rows),
+        "stream": columns.text(
+            readable(where.name) if t.streams else None for t, where in rows
+        ),
+        "prefix": columns.words([t.prefix for t, _ in rows]),
+        "window": columns.count(t.window for t, _ in rows),
+        "trimmed": columns.flag(t.trimmed for t, _ in rows),
+        "total_processed": columns.count(w.total_record_processed for w in places),
+        "last_processed_ms": columns.durations(w.times.last_ns / 1e6 for w in places),
+        "avg_processed_ms": columns.durations(
+            _average_ms(w.times.total_ns, w.total_record_processed) for w in places
+        ),
+        "last_lag_ms": columns.durations(w.last_lag for w in places),
+        "avg_lag_ms": columns.durations(
+            w.total_lag / max(w.total_record_processed, 1) for w in places
+        ),
+        "id_to_read_from": columns.text(
+            None if w.last_read is None else _id(w.last_read) for w in places
+        ),
+        "pending": columns.count(map(len, pending)),
+        "pending_ids": columns.objects(pending),
+        "backlog": columns.count(_backlog(engine, w) for w in places),
+        "last_error": columns.text(_stream_error(t, w) for t, w in rows),
+    }
+    index = ("library", "trigger", "stream")
+    return columns.frame(data, index=index, length=len(rows))
+
+
+def _id(entry_id: int) -> str:
+    return format_id(entry_id).decode()
+
+
+def _backlog(engine: Engine, where: StreamPosition) -> int:
+    """Count what is not read yet. A position is that of a name, whatever its database."""
+    after = -1 if where.last_read is None else where.last_read
+    found = (db.data.get(where.name) for db in engine.core.databases)
+    return sum(s.count_after(after) for s in found if type(s) is Stream)
+
+
+def _stream_error(trigger: StreamTrigger, where: StreamPosition) -> str | None:
+    failure, verbosity = where.last_error, trigger.owner.registry.error_verbosity
+    return None if failure is None else failure.text(verbosity)
 
 
 def functions(engine: Engine) -> pd.DataFrame:
@@ -130,7 +222,7 @@ def functions(engine: Engine) -> pd.DataFrame:
         data = {
             "library": columns.text(item.library for item in rows),
             "name": columns.text(item.name for item in rows),
-            "kind": columns.category([KINDS.index(_kind(i)) for i in rows], KINDS),
+            "kind": columns.category([KINDS.index(kind_of(i)) for i in rows], KINDS),
             "is_async": columns.flag(_is_async(item) for item in rows),
             "flags": columns.text(",".join(_of(item, "flags", ())) for item in rows),
             "prefix": columns.text(_prefix(item) for item in rows),
@@ -138,7 +230,7 @@ def functions(engine: Engine) -> pd.DataFrame:
             "description": columns.text(_of(item, "description") for item in rows),
             "calls": columns.count(_calls(item) for item in rows),
             "failures": columns.count(_failures(item) for item in rows),
-            "avg_ms": columns.milliseconds(
+            "avg_ms": columns.durations(
                 _average_ms(_of(item, "total_ns", 0), _calls(item)) for item in rows
             ),
             "line": columns.nullable_count([item.line for item in rows]),
@@ -195,7 +287,8 @@ def _of(item: Any, name: str, default: Any = None) -> Any:
     return getattr(item, name, default)
 
 
-def _kind(item: Any) -> str:
+def kind_of(item: Any) -> str:
+    """Return one of `KINDS` for something that a library registered."""
     kind = str(_of(item, "kind", "cluster_function"))
     return "async_function" if kind == "function" and item.is_async else kind
 
@@ -375,7 +468,7 @@ def commands_frame(
             [REPLY_TYPES.index(_reply_type(r)) for r in records], REPLY_TYPES
         ),
         "error": columns.text([r.error for r in records]),
-        "elapsed_ms": columns.milliseconds(r.elapsed_ns / 1e6 for r in records),
+        "elapsed_ms": columns.durations(r.elapsed_ns / 1e6 for r in records),
         "in_multi": columns.flag(r.in_multi for r in records),
         "from_library": columns.text([r.from_library for r in records]),
         "n_notifications": columns.count(r.n_notifications for r in records),

@@ -93,7 +93,7 @@ def _cells(values: Sequence[Any]) -> Any:
     if all(type(value) is int for value in plain):
         return columns.count(plain)
     if all(type(value) is float for value in plain):
-        return columns.milliseconds(plain)
+        return columns.durations(plain)
     return columns.objects(plain)
 
 
@@ -130,7 +130,7 @@ def _scores(value: Sequence[Any]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "member": columns.text(readable(bytes(member)) for member, _ in pairs),
-            "score": columns.milliseconds(float(score) for _, score in pairs),
+            "score": columns.durations(float(score) for _, score in pairs),
         }
     )
 

@@ -213,7 +213,7 @@ def _put(db: Database, key: bytes, value: Any, deadline: int | None) -> None:
 def object_encoding(s: Session, args: Args) -> bytes | None:
     """Names the representation Redis would have chosen for a value."""
     value = _look(s, args[2])
-    return None if value is None else _encoding(value).encode()
+    return None if value is None else encoding_of(value).encode()
 
 
 @command("OBJECT REFCOUNT")
@@ -272,7 +272,8 @@ def _look(s: Session, key: bytes) -> Any:
     return value
 
 
-def _encoding(value: Any) -> str:
+def encoding_of(value: Any) -> str:
+    """Return the name of the representation Redis would have chosen for a value."""
     kind = type(value)
     if kind in STRING_TYPES:
         return string_encoding(value)
