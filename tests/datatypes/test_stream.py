@@ -103,8 +103,10 @@ class Entries(RuleBasedStateMachine):
         assert self.stream.range(low, high) == part
         assert self.stream.range(low, high, 3) == part[:3]
         assert self.stream.range(low, high, 2, reverse=True) == part[::-1][:2]
-        for entry_id in (low, high):
+        for entry_id in (-1, low, high):
             assert self.stream.get(entry_id) == self.model.get(entry_id)
+            after = sum(known > entry_id for known in self.model)
+            assert self.stream.count_after(entry_id) == after
 
 
 TestEntries = Entries.TestCase

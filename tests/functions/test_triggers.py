@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import trignb
-from functions.libraries import counters, error_of, listed, trigger_of
+from functions.libraries import counters, error_of, eventually, listed, trigger_of
 from trignb.errors import ResponseError
 
 COUNT = """redis.registerKeySpaceTrigger('t', %s, (client, data) => {
@@ -396,7 +396,35 @@ redis.registerKeySpaceTrigger('bad', 'k', c => { throw 'x'; });"""
     assert (effect.key, effect.origin, effect.depth) == (b"effect", "trigger", 1)
     assert effect.cause_seq == first.seq
     assert list(effect.fired) == []
+    assert (effect.author.library, effect.author.trigger) == ("lib", "ok")
+    assert (first.author.library, first.author.trigger) == (None, None)
     assert engine.core.frame.origin == "client"
+
+
+def test_notes_name_the_trigger_whoever_runs_it(engine, load) -> None:
+    load(
+        """redis.registerKeySpaceTrigger('sync', 'a', c => { c.call('set', 'by:sync', '1'); });
+redis.registerKeySpaceTrigger('later', 'a', async c => {
+    c.block(c => c.call('set', 'by:later', '1'));
+});
+redis.registerStreamTrigger('reader', 'st', c => { c.call('set', 'by:reader', '1'); });
+redis.registerFunction('f', c => { c.call('set', 'by:f', '1'); });"""
+    )
+    engine.execute("SET", "a", "v")
+    engine.execute("XADD", "st", "*", "f", "v")
+    engine.call("lib.f")
+    eventually(lambda: engine.execute("EXISTS", "by:later"))
+    authors = {
+        e.key: (e.author.library, e.author.trigger)
+        for e in engine.core.notifications.entries()
+        if e.key.startswith(b"by:")
+    }
+    assert authors == {
+        b"by:sync": ("lib", "sync"),
+        b"by:later": ("lib", "later"),
+        b"by:reader": ("lib", "reader"),
+        b"by:f": ("lib", None),
+    }
 
 
 def test_access_to_the_event_s_key(engine, load) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import trignb
+from functions.libraries import lib
 from trignb.engine.events import EVICTED, EXPIRED, HASH, KEYMISS, NEW, STRING
 from trignb.engine.logs import CommandRecord, NotificationRecord
 from trignb.errors import ResponseError
@@ -55,6 +57,16 @@ def notification(**fields: Any) -> tuple[Any, ...]:
         [b"HSET", b"k", b"a", b"1"], 1, None, 0, [],
     )  # fmt: skip
     return tuple(record._replace(**fields))
+
+
+STREAMS = lib(
+    """redis.registerStreamTrigger('s', 'st:', (client, data) => {
+    if (data.record[0][1] === 'bad') throw new RangeError('bad record');
+}, {isStreamTrimmed: true, description: 'd'});
+redis.registerStreamTrigger('idle', 'none:', () => {});
+redis.registerStreamTrigger('slow', 'bg:', (client, data) =>
+    client.callAsync('blpop', 'go', '0'), {window: 2});"""
+)
 
 
 def run(outcome: str, trigger: str = "t") -> Any:
@@ -157,6 +169,63 @@ def test_command_values() -> None:
 )
 def test_reply_types(reply: Any, name: str) -> None:
     assert commands_frame([command(reply)], [None])["reply_type"].tolist() == [name]
+
+
+def test_stream_triggers(engine: trignb.Engine) -> None:
+    engine.load(STREAMS)
+    now_ms = engine.clock.now_ns() // 1_000_000
+    engine.execute("XADD", "st:1", f"{now_ms - 40}-7", "f", "v")
+    engine.execute("XADD", "st:1", f"{now_ms}-0", "f", "bad")
+    for i in range(1, 6):
+        engine.execute("XADD", "bg:1", f"{i}-0", "f", "v")
+    frame = engine.stream_triggers()
+    assert list(frame.index.get_level_values("trigger")) == ["s", "idle", "slow"]
+    done = frame.loc[("lib", "s", "st:1")]
+    assert done["prefix"] == "st:"
+    assert done["trimmed"]
+    assert done[["total_processed", "pending", "backlog"]].tolist() == [2, 0, 0]
+    assert done[["last_lag_ms", "avg_lag_ms"]].tolist() == [0.0, 20.0]
+    assert done["id_to_read_from"] == f"{now_ms}-0"
+    assert done["last_error"] == "RangeError: bad record"
+    slow = frame.loc[("lib", "slow", "bg:1")]
+    assert slow["window"] == 2
+    assert slow["pending_ids"] == ["1-0", "2-0"]
+    assert slow["id_to_read_from"] == "2-0"
+    assert slow[["pending", "backlog"]].tolist() == [2, 3]
+    # What was deleted is no backlog any more.
+    engine.execute("XDEL", "bg:1", "4-0")
+    assert engine.stream_triggers().loc[("lib", "slow", "bg:1"), "backlog"] == 2
+    idle = frame.iloc[1]
+    assert pd.isna(frame.index[1][2])
+    assert pd.isna(idle["id_to_read_from"])
+    assert idle["pending_ids"] == []
+
+
+def test_latencies(engine: trignb.Engine) -> None:
+    engine.load(
+        lib(
+            """redis.registerKeySpaceTrigger('t', 'user:', (client, data) => {
+    if (data.key === 'user:bad') throw new TypeError('boom'); });
+redis.registerAsyncFunction('f', () => 1);"""
+        )
+    )
+    times = engine.library_registry.libraries["lib"].triggers["t"].statistics
+    for us in range(1, 101):
+        times.note(us * 1000)
+    engine.execute("SET", "user:bad", "x")
+    frame = engine.latencies()
+    row = frame.loc[("lib", "t")]
+    assert row["runs"] == 101
+    assert row["failures"] == 1
+    assert row["errors"] == {"TypeError": 1}
+    assert row["min_us"] == 0
+    assert row["max_us"] == 100
+    assert row["mean_us"] == pytest.approx(5050 / 101)
+    for name, us in (("p50_us", 50), ("p90_us", 90), ("p99_us", 99)):
+        assert row[name] == pytest.approx(us, rel=1 / 16)
+    never = frame.loc[("lib", "f")]
+    assert never["kind"] == "async_function"
+    assert never[["runs", "p99_us", "failures"]].tolist() == [0, 0.0, 0]
 
 
 def test_a_large_log_is_quick_to_read() -> None:
