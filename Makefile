@@ -28,13 +28,13 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: $(STAMP) lint redis-server
+test: $(STAMP) lint redis-server chromium
 	$(BIN)/python -m pytest $(WORKERS)
 	$(BIN)/python -m pytest $(WORKERS) --nbval --override-ini testpaths= -p no:cacheprovider \
 		--override-ini filterwarnings=default --override-ini timeout=300 notebooks
 
 # The tests that search (crashes, concurrency, fuzzing) with many more rounds: half an hour.
-test-long: $(STAMP) redis-server
+test-long: $(STAMP) redis-server chromium
 	TRIGNB_LONG=1 $(BIN)/python -m pytest --timeout=1800
 
 bench: $(STAMP) redis-server
@@ -56,3 +56,14 @@ redis-server:
 		test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& apt-get update -qq && apt-get install -qq -y --no-install-recommends redis-server >/dev/null; \
 	} || echo "WARNING: no redis-server: tests that compare with it are skipped"
+
+# What the tests of the live views look with; the same holds.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| command -v google-chrome >/dev/null || { \
+		echo "chromium is missing: installing it"; \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -qq -y --no-install-recommends \
+			chromium fonts-dejavu-core >/dev/null; \
+	} || echo "WARNING: no chromium: tests in a browser are skipped"

@@ -31,6 +31,7 @@ LAYERS = {
     "trignb.server": 5,
     "trignb.api": 5,
     "trignb.tables": 5,
+    "trignb.views": 5,
     "trignb.client": 5,
     "trignb.cli": 5,
     "trignb.pytest_plugin": 5,

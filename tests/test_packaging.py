@@ -97,7 +97,7 @@ def test_everything_imported_is_declared() -> None:
 def test_everything_declared_is_imported() -> None:
     used = {DISTRIBUTIONS.get(name, name) for name in imported_modules()}
     # Used through Jupyter, which finds them by themselves.
-    assert set(pip_requirements()) - used == {"ipykernel", "ipywidgets"}
+    assert set(pip_requirements()) - used == {"ipykernel"}
 
 
 @pytest.mark.parametrize("extra", ["dev", "server"])

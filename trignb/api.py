@@ -27,6 +27,7 @@ from trignb.persistence.loading import load as load_contents
 from trignb.persistence.rdb_file import read_rdb
 from trignb.persistence.saving import Saver
 from trignb.tables import Tables
+from trignb.views import Views
 
 if TYPE_CHECKING:
     import redis
@@ -60,7 +61,7 @@ class Snapshot:
     __hash__ = None  # type: ignore[assignment]
 
 
-class Engine(Tables):
+class Engine(Tables, Views):
     """A Redis-compatible keyspace in this process, with triggers and functions.
 
     Parameters
@@ -437,6 +438,8 @@ class Engine(Tables):
 
     def close(self) -> None:
         """Stop the engine and its JavaScript; later commands raise `EngineClosed`."""
+        if self.board is not None:
+            self.board.close()
         for server in list(self.core.servers):
             server.close()
         self.library_registry.close()

@@ -489,8 +489,7 @@ class Registry:
                 for function in library.functions.values():
                     function.reset_statistics()
                 for trigger in library.triggers.values():
-                    # A new object: runs that are under way end on the old one.
-                    trigger.statistics = TriggerStatistics()
+                    trigger.reset_statistics()
                 for reader in library.stream_triggers.values():
                     reader.reset_statistics()
             self.errors.clear()

@@ -159,6 +159,10 @@ class KeyspaceTrigger:
         failure = self.statistics.last_error
         return None if failure is None else failure.line
 
+    def reset_statistics(self) -> None:
+        """Start all counters from zero; runs that are under way end on the old ones."""
+        self.statistics = TriggerStatistics()
+
 
 class TriggerRun:
     """One event that fired one trigger, from the event to the end of the callback.

@@ -128,6 +128,9 @@ class TrignbMagics(Magics):
     log_size = Int(10_000, min=0, help="Events and commands that are kept.").tag(
         config=True
     )
+    feed_rate = Int(
+        10, min=1, max=10, help="How often a second live views may change."
+    ).tag(config=True)
     js_timeout_ms = Int(
         500, min=100, help="How long a function may run, of new engines."
     ).tag(config=True)

@@ -195,6 +195,8 @@ class Bench:
     def close(self) -> None:
         """Leave the engine; close it when it is the workbench's own."""
         self.session.close()
+        if self.engine.board is not None:
+            self.engine.board.close()
         if self.owned:
             self.engine.close()
 

@@ -1,0 +1,180 @@
+"""The live views in JupyterLab: what is on the screen, and what a click does.
+
+One notebook, one kernel, one page: each test runs cells of its own and leaves the others alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import redis
+from playwright.sync_api import Browser, Locator, expect
+
+from browser.conftest import Book, Lab
+
+LIBRARY = """
+#!js api_version=1.0 name=audit
+redis.registerKeySpaceTrigger('stamp', 'fellowship:', (client, data) => {
+  if (data.event === 'hset')
+    client.call('hset', data.key, 'last_updated', client.call('time')[0]);
+}, { description: 'when a member was last seen' });
+redis.registerKeySpaceTrigger('deny', 'orc:', () => {
+  throw new TypeError('no orcs here');
+});
+redis.registerKeySpaceTrigger('count', 'fellowship:', (client, data) => {
+  client.call('incr', 'changes');
+});
+""".strip()
+
+WRITING = """
+%%redis --quiet
+HSET fellowship:1 name Frodo title "Ring Bearer"
+HSET fellowship:2 name Sam
+SET orc:1 Ugluk
+SET "<img src=x onerror=alert(1)>" 1
+""".strip()
+
+# Longer than the test looks at it; interrupted at its end.
+LOOPING = """
+import time
+for i in range(2000):
+    engine.execute('HSET', f'fellowship:{i % 9}', 'step', str(i))
+    time.sleep(0.02)
+""".strip()
+
+CELLS = {
+    "setup": "%load_ext trignb\nengine = %tf engine default",
+    "load": "%%tfunction\n" + LIBRARY,
+    "monitor": "%tf monitor",
+    "feed": "%tf feed",
+    "write": WRITING,
+    "loop": LOOPING,
+    "serve": "server = engine.serve()\nserver.port",
+    "frozen": "frozen = engine.monitor()\nfrozen",
+    "freeze": "frozen.freeze()",
+}
+
+
+class Views(Book):
+    """The notebook of these tests, whose cells have names."""
+
+    def show(self, name: str) -> Locator:
+        """Run the cell of a name; return what it shows."""
+        return self.run(list(CELLS).index(name))
+
+    def shown(self, name: str) -> Locator:
+        """Return what the cell of a name shows."""
+        return self.output(list(CELLS).index(name))
+
+
+@pytest.fixture(scope="module")
+def views(lab: Lab, chromium: Browser) -> Iterator[Views]:
+    """The notebook, its library loaded and its keys written."""
+    lab.write("views.ipynb", list(CELLS.values()))
+    book = Views(lab, chromium, "views.ipynb")
+    for name in ("setup", "load", "write"):
+        book.show(name)
+    yield book
+    book.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_went_wrong(views: Views) -> Iterator[None]:
+    yield
+    views.check()
+
+
+def test_monitor_filters_pauses_and_resets(views: Views) -> None:
+    monitor = views.show("monitor").locator(".trignb-monitor")
+    rows = monitor.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    expect(monitor).to_contain_text("TypeError: no orcs here")
+    expect(monitor).to_contain_text("1 failing")
+
+    monitor.get_by_label("Filter").fill("orc")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("deny")
+    monitor.get_by_label("Filter").fill("")
+    expect(rows).to_have_count(3)
+
+    pause = monitor.get_by_role("button", name="Pause")
+    pause.click()
+    expect(monitor).to_contain_text("paused")
+    views.show("write")
+    expect(rows.filter(has_text="deny").locator("td").nth(3)).to_have_text("1")
+    views.shown("monitor")
+    pause.click()
+    expect(rows.filter(has_text="deny").locator("td").nth(3)).to_have_text("2")
+
+    monitor.get_by_role("button", name="Reset counters").click()
+    expect(monitor).to_contain_text("0 runs")
+    expect(monitor).not_to_contain_text("TypeError")
+
+
+def test_monitor_follows_a_cell_that_runs(views: Views) -> None:
+    monitor = views.shown("monitor").locator(".trignb-monitor")
+    views.start(list(CELLS).index("loop"))
+    fired = monitor.locator("tbody tr").filter(has_text="stamp").locator("td").nth(3)
+    expect(fired).to_have_text(re.compile(r"^\d\d+$"))
+    first = int(fired.inner_text())
+    expect(fired).not_to_have_text(str(first))
+    expect(monitor.locator("tbody tr").filter(has_text="stamp")).to_contain_text("/s")
+    assert views.kernel_is_busy()
+    views.picture("monitor-light", views.shown("monitor"))
+    views.theme("dark")
+    views.picture("monitor-dark", views.shown("monitor"))
+    views.theme("light")
+    views.interrupt()
+
+
+def test_feed_filters_and_shows_chains(views: Views) -> None:
+    views.show("write")
+    feed = views.show("feed").locator(".trignb-feed")
+    rows = feed.locator("tbody tr")
+    # A key is the user's data: it is shown, not obeyed.
+    expect(feed).to_contain_text("<img src=x onerror=alert(1)>")
+    assert feed.locator("img").count() == 0
+
+    feed.get_by_label("Keys").fill("fellowship:2")
+    expect(rows.nth(0)).to_contain_text("✓ audit.stamp")
+    expect(rows.nth(1)).to_contain_text("└ hset")
+    feed.get_by_label("Keys").fill("orc:*")
+    expect(rows.nth(0)).to_contain_text("✗ audit.deny")
+    feed.get_by_label("Keys").fill("")
+    views.picture("feed-light", views.shown("feed"))
+    views.theme("dark")
+    views.picture("feed-dark", views.shown("feed"))
+    views.theme("light")
+
+    feed.get_by_role("button", name="Clear").click()
+    expect(rows).to_have_count(0)
+
+
+def test_feed_follows_clients_of_a_server(views: Views) -> None:
+    port = int(views.show("serve").inner_text().split()[-1])
+    feed = views.shown("feed").locator(".trignb-feed")
+    with redis.Redis(port=port) as client:
+        client.hset("fellowship:7", "name", "Legolas")
+    expect(feed).to_contain_text("fellowship:7")
+    expect(feed.locator("tbody tr").nth(0)).to_contain_text("client HSET")
+
+
+def test_frozen_view_survives_save_shutdown_and_reload(views: Views) -> None:
+    views.show("write")
+    views.show("frozen")
+    views.show("freeze")
+    frozen = views.shown("frozen")
+    expect(frozen.get_by_role("button")).to_have_count(0)
+    expect(frozen).to_contain_text("TypeError: no orcs here")
+    views.command("docmanager:save")
+    (output,) = views.lab.read(views.name).cells[list(CELLS).index("frozen")].outputs
+    assert set(output.data) == {"text/plain", "text/html"}
+
+    views.shut_down_kernel()
+    views.page.reload()
+    views.wait_until_open()
+    expect(views.shown("frozen")).to_contain_text("TypeError: no orcs here")
+    expect(views.shown("frozen").locator("svg.trignb-spark").first).to_be_visible()
+    views.picture("frozen", views.shown("frozen"))

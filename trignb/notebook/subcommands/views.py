@@ -1,0 +1,42 @@
+"""``%tf monitor``, ``feed`` and the others that show something live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trignb.notebook.options import word
+from trignb.notebook.subcommands.registry import Call, subcommand
+
+if TYPE_CHECKING:
+    from trignb.api import Engine
+
+__all__: list[str] = []
+
+
+def _watched(call: Call) -> Engine:
+    """Return the engine that is meant; its views change as often as the options say."""
+    # Imported at the first view: ipywidgets takes a tenth of a second.
+    from trignb.notebook.widgets import Board
+
+    Board.of(call.engine).rate = call.magics.feed_rate
+    return call.engine
+
+
+@subcommand("trigger")
+def monitor(call: Call) -> Any:
+    """``monitor [TEXT]``: a live table of triggers; TEXT is part of a name or prefix."""
+    return _watched(call).monitor(call.word() or "")
+
+
+@subcommand(
+    "key",
+    event=word("event", "only this event, or a class", of="event"),
+    library=word("library", "only what concerns a library", of="library"),
+)
+def feed(call: Call) -> Any:
+    """``feed [PATTERN] [--event E] [--library L]``: keyspace events as they come."""
+    return _watched(call).feed(
+        call.word() or "*",
+        event=call.get("event", ""),
+        library=call.get("library", ""),
+    )
