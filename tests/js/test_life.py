@@ -139,6 +139,23 @@ def test_exit_while_another_thread_runs():
     ) == ["end"]
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_exit_while_a_builtin_takes_no_notice(attempt):
+    # Dates of a place are slow to stop: V8 is still at it when the process ends.
+    assert python(
+        """
+        dates = "for (;;) new Date().toLocaleString('ar-EG', {timeZone: 'Pacific/Apia'})"
+        slow = Library(FakeHost(), "#!js api_version=1.0 name=slow\\n"
+            f"redis.registerFunction('f', () => {{ {dates} }});")
+        slow.timeout_ms = 50
+        try:
+            slow.call("f")
+        except Exception as error:
+            print(type(error).__name__)
+        """
+    ) == ["JsTerminated"]
+
+
 def test_exit_inside_a_command():
     assert (
         python(

@@ -37,6 +37,7 @@ __all__ = [
     "Isolate",
     "Listener",
     "Outcome",
+    "wait_until_freed",
 ]
 
 _INTEGER: Final = 3
@@ -141,6 +142,9 @@ _living: weakref.WeakSet[Isolate] = weakref.WeakSet()
 # What V8's threads call, kept from before a context is made until after it is freed.
 _callbacks: dict[int, Any] = {}
 
+# Threads that free a context.
+_freeing: set[threading.Thread] = set()
+
 
 def _relay(isolate: weakref.ref[Isolate]) -> Callable[[int, Any], None]:
     """Return a callback that does not keep its isolate alive."""
@@ -169,10 +173,23 @@ def _free_context(
         free(context)
         del _callbacks[id(callback)]
         _trim()
+        _freeing.discard(thread)
 
     thread = threading.Thread(target=work, name="trignb-free", daemon=True)
+    _freeing.add(thread)
     thread.start()
     return thread
+
+
+def wait_until_freed(timeout_s: float) -> bool:
+    """Wait for isolates that have been closed and run on; False if some still do.
+
+    A process that ends takes V8's data away under them, and they crash it.
+    """
+    end = time.monotonic() + timeout_s
+    for thread in list(_freeing):
+        thread.join(max(0.0, end - time.monotonic()))
+    return not any(thread.is_alive() for thread in _freeing)
 
 
 class Isolate:
@@ -506,6 +523,7 @@ def _forget_all() -> None:
     for isolate in list(_living):
         isolate.forget()
     _living.clear()
+    _freeing.clear()
 
 
 if hasattr(os, "register_at_fork"):

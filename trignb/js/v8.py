@@ -19,7 +19,15 @@ from trignb.js.codec import (
     is_text,
 )
 from trignb.js.instance import Instance
-from trignb.js.isolate import EXCEPTION, OOM, PROMISE, SYNTAX, TERMINATED, Outcome
+from trignb.js.isolate import (
+    EXCEPTION,
+    OOM,
+    PROMISE,
+    SYNTAX,
+    TERMINATED,
+    Outcome,
+    wait_until_freed,
+)
 from trignb.js.positions import Source
 from trignb.js.runtime import (
     HeapStatistics,
@@ -45,6 +53,8 @@ __all__ = ["LibraryRuntime"]
 
 NOT_TEXT: Final = "Can not convert argument to string"
 _COMPILE_MS: Final = 10_000
+# How long a process that ends waits for builtins that take no notice of it.
+_EXIT_S: Final = 5.0
 _SLOT_BITS: Final = 32
 _SLOT_MASK: Final = (1 << _SLOT_BITS) - 1
 
@@ -416,6 +426,7 @@ def _dispose_all() -> None:
     living = list(_living)
     for runtime in living:
         runtime.dispose()
+    wait_until_freed(_EXIT_S)
 
 
 def _forget_all() -> None:
