@@ -145,8 +145,7 @@ def test_exit_while_a_builtin_takes_no_notice(attempt):
     assert python(
         """
         dates = "for (;;) new Date().toLocaleString('ar-EG', {timeZone: 'Pacific/Apia'})"
-        slow = Library(FakeHost(), "#!js api_version=1.0 name=slow\\n"
-            f"redis.registerFunction('f', () => {{ {dates} }});")
+        slow = Library(FakeHost(), f"redis.registerFunction('f', () => {{ {dates} }});")
         slow.timeout_ms = 50
         try:
             slow.call("f")
