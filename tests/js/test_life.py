@@ -152,7 +152,7 @@ def test_exit_while_a_builtin_takes_no_notice(attempt):
         except Exception as error:
             print(type(error).__name__)
         """
-    ) == ["JsTerminated"]
+    ) == ["JsTimeout"]
 
 
 def test_exit_inside_a_command():
