@@ -1,5 +1,5 @@
 # Every target sets up .venv itself: a fresh clone needs Python 3.11 or newer and nothing else.
-.PHONY: demo test test-long lint bench lab notebooks
+.PHONY: demo test test-long lint bench lab notebooks docs
 .DEFAULT_GOAL := demo
 
 VENV := .venv
@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "trignb needs Python 3.11 or newer"; exit 1; }
 	@echo "setting up $(VENV) with $(PYTHON)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,server]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs,server]'
 	@touch $@
 
 demo: $(STAMP)
@@ -43,6 +43,10 @@ bench: $(STAMP) redis-server
 # Run the tutorials and keep their outputs; NB=05 for one. Look at the diff afterwards.
 notebooks: $(STAMP)
 	$(BIN)/python tests/notebook/refresh.py $(NB)
+
+# The site goes into site/; nothing is fetched, and a warning is an error.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks

@@ -161,3 +161,26 @@ def test_serve_explains_itself() -> None:
     assert "  trignb serve --port 7000 --maxmemory 100mb --save 900 1\n" in output
     for option in ("--config", "--load", "--gears-config"):
         assert option in output
+
+
+def test_typings_lie_in_the_package() -> None:
+    result = run("typings")
+    assert result.exit_code == 0
+    assert (Path(result.output.strip()) / "redis.d.ts").is_file()
+
+
+def test_typings_are_copied_beside_libraries(tmp_path: Path) -> None:
+    folder = tmp_path / "libraries"
+    result = run("typings", folder)
+    assert result.exit_code == 0
+    assert "declare var redis" in (folder / "redis.d.ts").read_text("utf-8")
+    assert (folder / "jsconfig.json").is_file()
+
+
+def test_typings_leave_the_settings_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "jsconfig.json").write_text("{}", "utf-8")
+    (tmp_path / "redis.d.ts").write_text("// an old one", "utf-8")
+    result = run("typings", tmp_path)
+    assert "stays as it is" in result.output
+    assert (tmp_path / "jsconfig.json").read_text("utf-8") == "{}"
+    assert "declare var redis" in (tmp_path / "redis.d.ts").read_text("utf-8")

@@ -29,7 +29,9 @@ DISTRIBUTIONS = {
 
 def split(requirement: str) -> tuple[str, str]:
     """Return name and version bounds of ``name>=1``."""
-    match = re.fullmatch(r"([A-Za-z0-9_.-]+)(.*)", requirement.replace(" ", ""))
+    match = re.fullmatch(
+        r"([A-Za-z0-9_.-]+)(?:\[\w+\])?(.*)", requirement.replace(" ", "")
+    )
     assert match, requirement
     return match[1].lower(), match[2]
 
@@ -59,7 +61,7 @@ def test_conda_environment_has_every_dependency_with_the_same_bounds() -> None:
 
 
 def test_conda_environment_has_nothing_that_pyproject_does_not_know() -> None:
-    known = pip_requirements("dev", "server")
+    known = pip_requirements("dev", "docs", "server")
     extra = set(conda_requirements()) - {"python", "pip"}
     assert extra <= set(known)
     for name in extra:
@@ -100,7 +102,7 @@ def test_everything_declared_is_imported() -> None:
     assert set(pip_requirements()) - used == {"ipykernel"}
 
 
-@pytest.mark.parametrize("extra", ["dev", "server"])
+@pytest.mark.parametrize("extra", ["dev", "docs", "server"])
 def test_every_dependency_has_a_lower_bound(extra: str) -> None:
     for name, bounds in pip_requirements(extra).items():
         assert bounds.startswith(">="), name
@@ -116,7 +118,9 @@ def test_ci_runs_what_developers_run() -> None:
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "lab"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "lint", "bench", "lab", "notebooks", "docs"]
+)
 def test_make_target_sets_up_its_own_environment(target: str, tmp_path: Path) -> None:
     # A dry run in an empty directory: what make would do in a fresh clone.
     for name in ("Makefile", "pyproject.toml"):
@@ -140,6 +144,8 @@ def test_pre_commit_hooks_lint_and_check_types() -> None:
     assert {"ruff", "mypy"} <= hooks
 
 
-@pytest.mark.parametrize("pattern", ["js/prelude/*.js", "engine/*.tsv", "py.typed"])
+@pytest.mark.parametrize(
+    "pattern", ["js/prelude/*.js", "js/typings/*.d.ts", "engine/*.tsv", "py.typed"]
+)
 def test_package_data_lies_inside_the_package(pattern: str) -> None:
     assert list((ROOT / "trignb").glob(pattern)), pattern

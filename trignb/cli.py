@@ -1,4 +1,4 @@
-"""The console script: ``trignb serve``, ``trignb demo``, ``trignb check``, ``trignb call``."""
+"""The console script: ``trignb serve``, ``demo``, ``check``, ``call`` and ``typings``."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ It listens on 127.0.0.1:6379 unless it is told otherwise, keeps everything in me
 unless --dir, --save or --appendonly say where it goes, and logs to standard error. Once
 clients may connect a line says "Ready to accept connections".
 """
+
+TYPINGS = Path(__file__).parent / "js" / "typings"
 
 _LIBRARY_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -207,6 +209,32 @@ def call(
             click.echo(f"trignb: {error}", err=True)
             sys.exit(1)
         click.echo(show(reply))
+
+
+@main.command()
+@click.argument(
+    "folder",
+    required=False,
+    metavar="[DIR]",
+    type=click.Path(file_okay=False, path_type=Path),
+)
+def typings(folder: Path | None) -> None:
+    """Tell where the type declarations of the API lie, or copy them into DIR.
+
+    An editor then completes redis.* and client.* in the libraries there. A jsconfig.json that
+    makes it check plain JavaScript comes along, unless there is one.
+    """
+    if folder is None:
+        click.echo(TYPINGS)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sorted(TYPINGS.iterdir()):
+        target = folder / source.name
+        if source.suffix == ".json" and target.exists():
+            click.echo(f"{target} is there, and stays as it is")
+        else:
+            target.write_text(source.read_text("utf-8"), "utf-8")
+            click.echo(target)
 
 
 def _check_file(console: Console, path: Path, config: str | None) -> bool:
