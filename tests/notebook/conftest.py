@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from kernels import Kernel
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -138,3 +140,11 @@ def shell(_interactive_shell: Any) -> Iterator[Any]:
     _interactive_shell.run_cell("pass")
     for name in set(_interactive_shell.user_ns) - names:
         del _interactive_shell.user_ns[name]
+
+
+@pytest.fixture(scope="session")
+def kernel() -> Iterator[Kernel]:
+    """One kernel for all tests that speak to one."""
+    kernel = Kernel()
+    yield kernel
+    kernel.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.args import encode_args
 from trignb.engine.blocking import Waiter
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from trignb.reply import Reply
 
 __all__ = ["Caller", "reply_soon", "reply_within"]
+
+_SLICE_S: Final = 0.2
 
 Argument = str | bytes | float
 
@@ -79,11 +81,13 @@ async def reply_soon(begun: Reply | Waiter) -> Reply:
             loop.call_soon_threadsafe(done.set)
 
     begun.on_done = finished
-    if not begun.is_done:
-        try:
-            await done.wait()
-        finally:
-            begun.on_done = None
+    try:
+        while not begun.is_done:
+            # In slices: a notebook's Stop is seen when its loop wakes, and wakes it not.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), _SLICE_S)
+    finally:
+        begun.on_done = None
     return _outcome(begun)
 
 

@@ -406,6 +406,11 @@ class TrignbMagics(Magics):
         except ShortError as error:
             error.short = self.short_errors
             raise
+        except KeyboardInterrupt as error:
+            if self.short_errors:
+                # Where Stop struck is of no use, and a traceback takes its time.
+                vars(error)["_render_traceback_"] = lambda: ["KeyboardInterrupt"]
+            raise
 
 
 class _Run:
