@@ -14,6 +14,7 @@ import trignb.errors
 ROOT = Path(__file__).parents[1]
 
 PUBLIC = {
+    "AofError",
     "BigNumber",
     "Clock",
     "Engine",

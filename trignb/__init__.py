@@ -14,6 +14,7 @@ from trignb.api import Engine, Snapshot
 from trignb.clock import Clock
 from trignb.engine.session import Session
 from trignb.errors import (
+    AofError,
     EngineClosed,
     JavaScriptError,
     RdbError,
@@ -25,6 +26,7 @@ from trignb.reply import BigNumber, Status, Verbatim
 __version__ = "0.1.0"
 
 __all__ = [
+    "AofError",
     "BigNumber",
     "Clock",
     "Engine",

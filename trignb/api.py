@@ -21,6 +21,8 @@ from trignb.functions.registry import Registry
 from trignb.lua.commands import function_family, script_family
 from trignb.lua.libraries import Libraries
 from trignb.lua.scripts import Scripts
+from trignb.persistence.aof import AppendOnlyFile
+from trignb.persistence.aof_commands import aof_family, load_aof_subcommand
 from trignb.persistence.commands import reload_subcommand, save_family
 from trignb.persistence.loading import highest_database, install
 from trignb.persistence.loading import load as load_contents
@@ -81,6 +83,9 @@ class Engine(Tables, Views):
     ------
     ResponseError
         When a parameter is unknown or its value is out of range.
+    AofError
+        With ``appendonly``, when the append-only file in ``dir`` is damaged or another engine
+        writes it.
 
     Examples
     --------
@@ -123,10 +128,21 @@ class Engine(Tables, Views):
         self.saver.has_directory = "dir" in config
         core.add_family(save_family(self.saver))
         core.debug_subcommands[b"RELOAD"] = reload_subcommand(self.saver)
+        self.aof = AppendOnlyFile(core, self.saver)
+        core.add_family(aof_family(self.aof))
+        core.debug_subcommands[b"LOADAOF"] = load_aof_subcommand(self.aof)
         if log_size is not None:
             core.record_notifications(log_size)
         if config:
             core.config.set_initial(config)
+            self._start_aof()
+
+    def _start_aof(self) -> None:
+        try:
+            self.aof.start()
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def from_rdb(
@@ -435,6 +451,7 @@ class Engine(Tables, Views):
                 self.library_registry.clear()
             self.core.notifications.clear()
             self.core.commands.clear()
+            self.core.contents_replaced()
 
     def close(self) -> None:
         """Stop the engine and its JavaScript; later commands raise `EngineClosed`."""
@@ -445,6 +462,8 @@ class Engine(Tables, Views):
         self.library_registry.close()
         self.saver.close()
         self.core.close()
+        # Last: until then a command may have come through and been acknowledged.
+        self.aof.close()
 
     def __enter__(self) -> Engine:
         return self

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trignb.api import Engine
-from trignb.errors import JavaScriptError, ResponseError
+from trignb.errors import JavaScriptError, ResponseError, TrignbError
 
 __all__ = ["main"]
 
@@ -122,7 +122,7 @@ def serve(
         config = Path(args.pop(0))
     try:
         serve_engine(args, config, libraries, gears)
-    except (DirectiveError, ResponseError, OSError) as error:
+    except (DirectiveError, TrignbError, OSError) as error:
         click.echo(f"trignb: {error}", err=True)
         sys.exit(1)
 

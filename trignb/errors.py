@@ -6,6 +6,8 @@
     ├── ResponseError            an error reply, Redis's text word for word
     │   └── JavaScriptError      a library failed to load or to run; knows the user's own line
     ├── RdbError                 a file is no RDB file, or a damaged one
+    ├── AofError                 an append-only file is damaged, or somebody else's
+    ├── RepliesWithheld          what a round of a server did could not be kept on disk
     └── EngineClosed             the engine was closed
         └── SessionClosed        this client of it was (QUIT, CLIENT KILL)
 
@@ -15,9 +17,11 @@ Handlers raise `ResponseError` themselves: the engine knows no other kind of err
 from __future__ import annotations
 
 __all__ = [
+    "AofError",
     "EngineClosed",
     "JavaScriptError",
     "RdbError",
+    "RepliesWithheld",
     "ResponseError",
     "SessionClosed",
     "TrignbError",
@@ -79,6 +83,14 @@ class JavaScriptError(ResponseError):
 
 class RdbError(TrignbError):
     """A file cannot be loaded: it is no RDB file, of a later version, or damaged."""
+
+
+class AofError(TrignbError):
+    """An append-only file cannot be loaded, or another engine writes it; nothing has changed."""
+
+
+class RepliesWithheld(TrignbError):
+    """What commands did could not be written to disk, so nobody may be told that it was done."""
 
 
 class EngineClosed(TrignbError):

@@ -163,7 +163,7 @@ NEWER = {
     },
 }
 # Not yet here: they need an append-only file, or replicas.
-ABSENT = {b"bgrewriteaof", b"psync", b"replconf", b"sync"}
+ABSENT = {b"psync", b"replconf", b"sync"}
 # Since 7.2, or RedisGears's.
 ADDED = (
     *(b"waitaof", b"client|no-touch", b"client|setinfo", b"cluster|myshardid"),

@@ -208,3 +208,13 @@ def test_triggers_stay_silent(engine):
     assert run(engine, "GET count") == b"1"
     run(engine, "SET k v")
     assert run(engine, "GET count") == b"2"
+
+
+def test_databases_that_a_file_does_not_know_stay_apart(engine, tmp_path):
+    engine.save(tmp_path / "dump.rdb")
+    engine.load_rdb(tmp_path / "dump.rdb")
+    run(engine, "SELECT 1")
+    run(engine, "SET k v PX 1000")
+    run(engine, "SELECT 2")
+    assert run(engine, "KEYS *") == []
+    assert engine.core.databases[2].expires == {}

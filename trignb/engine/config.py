@@ -41,6 +41,8 @@ class Config:
         self.parameters: dict[str, Parameter] = {}
         self.values: dict[str, Any] = {}
         self.file = ""
+        # Whether a new engine is being set up, as opposed to CONFIG SET.
+        self.is_initial = False
         self._watchers: dict[str, list[Watcher]] = {}
         self.add(PARAMETERS)
         self.values["databases"] = databases
@@ -154,7 +156,11 @@ class Config:
             if name.lower() not in self.parameters or name == "databases":
                 raise _unknown(key)
             pairs.append((name, _as_text(value)))
-        self._assign(pairs)
+        self.is_initial = True
+        try:
+            self._assign(pairs)
+        finally:
+            self.is_initial = False
 
     def _assign(self, pairs: list[tuple[str, str]]) -> None:
         before = dict(self.values)

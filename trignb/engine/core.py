@@ -38,7 +38,7 @@ from trignb.engine.monitor import Monitors
 from trignb.engine.pause import Pause
 from trignb.engine.permissions import Permissions
 from trignb.engine.pubsub import PubSub
-from trignb.engine.saves import SaveState
+from trignb.engine.saves import AofState, SaveState
 from trignb.engine.scan import Cursors
 from trignb.engine.slowlog import SlowLog
 from trignb.engine.table import CommandTable
@@ -161,6 +161,9 @@ class Core:
         self.breathe: Callable[[float], object] = time.sleep
 
         self.saves = SaveState(self.started_ns)
+        self.aof = AofState()
+        # Called when contents came or went and nothing was propagated.
+        self.replaced_listeners: list[Callable[[], None]] = []
         # What layers above have in RDB files.
         self.kept: list[Kept] = []
         # What they add to DEBUG.
@@ -466,8 +469,15 @@ class Core:
         if len(effects) > 1 and not self.unwrapped:
             effects = [(NO_DB, [b"MULTI"]), *effects, (NO_DB, [b"EXEC"])]
         self.unwrapped = False
-        for sink in self.sinks:
-            sink(effects)
+        sinks = iter(self.sinks)
+        try:
+            for sink in sinks:
+                sink(effects)
+        except ResponseError:
+            # One that cannot keep its promise concerns the client, not the others.
+            for sink in sinks:
+                sink(effects)
+            raise
 
     def sinks_changed(self) -> None:
         """Take note that `sinks` was changed."""
@@ -604,6 +614,12 @@ class Core:
                 db.replace_data(copied, dict(expires))
                 if expires:
                     self.wake_cycle()
+            self.contents_replaced()
+
+    def contents_replaced(self) -> None:
+        """Tell who keeps a copy that contents came or went and nothing was propagated."""
+        for listener in self.replaced_listeners:
+            listener()
 
     # -- the lock
 

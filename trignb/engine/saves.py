@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
-__all__ = ["SaveState"]
+__all__ = ["AofState", "SaveState"]
 
 
 def _nothing() -> None:
@@ -62,3 +62,61 @@ class SaveState:
         """Note a save that began when the counter of changes was at `dirty`."""
         self.last_ns, self.dirty = now_ns, dirty
         self.saves += 1
+
+
+def _synced() -> bool:
+    """Return that there is nothing to write: no append-only file."""
+    return True
+
+
+@dataclass(slots=True)
+class AofState:
+    """The append-only file, as INFO tells it.
+
+    Attributes
+    ----------
+    is_on : bool
+        Whether there is one.
+    started : float or None
+        When the rewrite under way began, by `time.perf_counter`.
+    is_scheduled : bool
+        Whether one is to begin as soon as possible.
+    is_rewrite_pending : bool
+        Whether the file is not to be relied on before a first rewrite has ended.
+    seconds : int
+        How long the last one took, -1 before the first.
+    rewrites, failures : int
+        How many there were; how many failed since one succeeded.
+    failed, write_failed : bool
+        Whether the last rewrite, and the last write, did not succeed.
+    size, base_size : int
+        Bytes of all files now, and when the last rewrite ended.
+    buffered : int
+        Bytes that are to be written.
+    is_syncing : bool
+        Whether the operating system is being asked to put it on disk.
+    delayed : int
+        How often a write had to go on beside that.
+    sync : callable
+        Writes what there is and puts it on disk; tells whether all of it is there now.
+    """
+
+    is_on: bool = False
+    started: float | None = None
+    is_scheduled: bool = False
+    is_rewrite_pending: bool = False
+    seconds: int = -1
+    rewrites: int = 0
+    failures: int = 0
+    failed: bool = False
+    write_failed: bool = False
+    size: int = 0
+    base_size: int = 0
+    buffered: int = 0
+    is_syncing: bool = False
+    delayed: int = 0
+    sync: Callable[[], bool] = _synced
+
+    def seconds_so_far(self) -> int:
+        """Return how long the rewrite under way has taken, -1 where there is none."""
+        return -1 if self.started is None else int(perf_counter() - self.started)

@@ -206,7 +206,7 @@ def _memory(core: Core) -> Fields:
         "mem_clients_slaves": 0,
         "mem_clients_normal": 0,
         "mem_cluster_links": 0,
-        "mem_aof_buffer": 0,
+        "mem_aof_buffer": core.aof.buffered,
         "mem_allocator": "python",
         "active_defrag_running": 0,
         "lazyfree_pending_objects": 0,
@@ -222,7 +222,7 @@ def _system_memory() -> int:
 
 
 def _persistence(core: Core) -> Fields:
-    saves = core.saves
+    saves, aof = core.saves, core.aof
     is_saving = saves.started is not None
     done, total = (saves.keys_done, saves.keys_total) if is_saving else (0, 0)
     return {
@@ -245,17 +245,30 @@ def _persistence(core: Core) -> Fields:
         "rdb_last_load_keys_expired": saves.keys_expired,
         "rdb_last_load_keys_loaded": saves.keys_loaded,
         "aof_enabled": int(core.config.values["appendonly"]),
-        "aof_rewrite_in_progress": 0,
-        "aof_rewrite_scheduled": 0,
-        "aof_last_rewrite_time_sec": -1,
-        "aof_current_rewrite_time_sec": -1,
-        "aof_last_bgrewrite_status": "ok",
-        "aof_rewrites": 0,
-        "aof_rewrites_consecutive_failures": 0,
-        "aof_last_write_status": "ok",
+        "aof_rewrite_in_progress": int(aof.started is not None),
+        "aof_rewrite_scheduled": int(aof.is_scheduled),
+        "aof_last_rewrite_time_sec": aof.seconds,
+        "aof_current_rewrite_time_sec": aof.seconds_so_far(),
+        "aof_last_bgrewrite_status": "err" if aof.failed else "ok",
+        "aof_rewrites": aof.rewrites,
+        "aof_rewrites_consecutive_failures": aof.failures,
+        "aof_last_write_status": "err" if aof.write_failed else "ok",
         "aof_last_cow_size": 0,
         "module_fork_in_progress": 0,
         "module_fork_last_cow_size": 0,
+        **(_append_only_file(core) if core.config.values["appendonly"] else {}),
+    }
+
+
+def _append_only_file(core: Core) -> Fields:
+    aof = core.aof
+    return {
+        "aof_current_size": aof.size,
+        "aof_base_size": aof.base_size,
+        "aof_pending_rewrite": int(aof.is_rewrite_pending),
+        "aof_buffer_length": aof.buffered,
+        "aof_pending_bio_fsync": int(aof.is_syncing),
+        "aof_delayed_fsync": aof.delayed,
     }
 
 

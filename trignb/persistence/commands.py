@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 Args = list[bytes]
 
 _BUSY = "ERR Background save already in progress"
+_OTHER = (
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE "
+    "SCHEDULE in order to schedule a BGSAVE whenever possible."
+)
 
 
 def save_family(saver: Saver) -> CommandFamily:
@@ -48,7 +52,9 @@ def save_family(saver: Saver) -> CommandFamily:
             raise syntax_error()
         if saver.is_saving:
             raise ResponseError(_BUSY)
-        if s.core.nesting > 1:
+        if saver.is_blocked and len(args) == 1:
+            raise ResponseError(_OTHER)
+        if s.core.nesting > 1 or saver.is_blocked:
             saver.schedule()
             return Status("Background saving scheduled")
         saver.start()

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_databases", "highest_database", "install", "load"]
 
-_NONE = Keys()
-
 
 def load(
     core: Core,
@@ -91,7 +89,8 @@ def install(
             for listener in core.flush_listeners:
                 listener()
         for db in core.databases:
-            keys = contents.databases.get(db.index, _NONE)
+            # Of its own for each: it becomes the database's.
+            keys = contents.databases.get(db.index) or Keys()
             if flush:
                 db.replace_data(keys.data, keys.deadlines)
             elif keys.data:
@@ -101,6 +100,7 @@ def install(
             ready.install()
     if any(db.expires for db in core.databases):
         core.wake_cycle()
+    core.contents_replaced()
     core.saves.keys_expired = contents.expired
     core.saves.keys_loaded = sum(len(k.data) for k in contents.databases.values())
 

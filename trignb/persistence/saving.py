@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterable
 from time import perf_counter
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from trignb.engine.files import replacing
 from trignb.engine.sizes import estimate_database
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from trignb.engine.session import Session
     from trignb.engine.spec import Command
     from trignb.lua.libraries import Libraries
+    from trignb.persistence.snapshot import Output
 
 __all__ = ["Saver"]
 
 logger = logging.getLogger(__name__)
 
 Facts = dict[bytes, bytes]
+Out = TypeVar("Out", bound="Output")
 
 # How often save points are looked at, and how long a save that failed is not tried again.
 _PERIOD_S: Final = 0.1
@@ -94,27 +96,37 @@ class Saver:
 
     def write(self, file: BinaryIO, version: int = FILE_VERSION) -> None:
         """Write the keys and functions there are; the lock is held."""
+        with self.begin(
+            RdbWriter(file, self.core.config.values, version),
+            self.facts(),
+            self.codes(),
+        ) as out:
+            self.write_keys(out)
+
+    def write_keys(self, out: Output) -> None:
+        """Write the keys of all databases; the lock is held."""
         core = self.core
         access, policy = core.access, core.config.values["maxmemory-policy"]
-        with self._begin(file, self._facts(), self._codes(), version) as out:
-            for db in core.databases:
-                if not db.data:
-                    continue
-                out.database(db.index, len(db.data), len(db.expires))
-                deadlines = db.expires
-                for key, value in db.data.items():
-                    out.key(
-                        key,
-                        value,
-                        deadlines.get(key),
-                        access.idle_s(db, key) if policy.endswith("-lru") else None,
-                        access.frequency(db, key) if policy.endswith("-lfu") else None,
-                    )
+        for db in core.databases:
+            if not db.data:
+                continue
+            out.database(db.index, len(db.data), len(db.expires))
+            deadlines = db.expires
+            for key, value in db.data.items():
+                out.key(
+                    key,
+                    value,
+                    deadlines.get(key),
+                    access.idle_s(db, key) if policy.endswith("-lru") else None,
+                    access.frequency(db, key) if policy.endswith("-lfu") else None,
+                )
 
-    def _codes(self) -> list[bytes]:
+    def codes(self) -> list[bytes]:
+        """Return the code of every library of Lua functions."""
         return [library.code for library in self.libraries.loaded.values()]
 
-    def _facts(self) -> Facts:
+    def facts(self, *, is_base: bool = False) -> Facts:
+        """Return what a file says of its server; `is_base` is said of an append-only file's."""
         core = self.core
         used = sum(map(estimate_database, core.databases))
         kept = ((each.field, each.value()) for each in core.kept)
@@ -123,14 +135,12 @@ class Saver:
             b"redis-bits": b"64",
             b"ctime": b"%d" % (core.clock.read() // 1_000_000_000),
             b"used-mem": b"%d" % used,
-            b"aof-base": b"0",
+            b"aof-base": b"%d" % is_base,
             **{name: value for name, value in kept if value is not None},
         }
 
-    def _begin(
-        self, file: BinaryIO, facts: Facts, functions: Iterable[bytes], version: int
-    ) -> RdbWriter:
-        out = RdbWriter(file, self.core.config.values, version)
+    def begin(self, out: Out, facts: Facts, functions: Iterable[bytes]) -> Out:
+        """Write what stands before the keys."""
         for name, value in facts.items():
             out.aux(name, value)
         for code in functions:
@@ -144,17 +154,22 @@ class Saver:
         """Whether a save in the background is under way."""
         return self.core.saves.started is not None
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether another snapshot is being written: there is one at a time."""
+        return self.core.aof.started is not None
+
     def start(self) -> None:
         """Begin a save in the background; the lock is held and none is under way."""
         core, saves = self.core, self.core.saves
         saves.is_scheduled = False
-        snapshot = Snapshot(core, self._codes())
+        snapshot = Snapshot(core, self.codes())
         saves.started = self._tried_at = perf_counter()
         saves.keys_done, saves.keys_total = 0, snapshot.size
         self._is_given_up = False
         self._thread = threading.Thread(
             target=self._run,
-            args=(snapshot, self._facts(), self.path, core.dirty),
+            args=(snapshot, self.facts(), self.path, core.dirty),
             name="trignb-save",
             daemon=True,
         )
@@ -174,10 +189,11 @@ class Saver:
     def schedule(self) -> None:
         """Begin a save as soon as the unit under way has ended."""
         self.core.saves.is_scheduled = True
-        self.core.queue_job(self._start_scheduled)
+        self.core.queue_job(self.start_scheduled)
 
-    def _start_scheduled(self) -> None:
-        if self.core.saves.is_scheduled and not self.is_saving:
+    def start_scheduled(self) -> None:
+        """Begin the save that is scheduled, if it can begin; the lock is held."""
+        if self.core.saves.is_scheduled and not (self.is_saving or self.is_blocked):
             self.start()
 
     def _run(self, snapshot: Snapshot, facts: Facts, path: str, dirty: int) -> None:
@@ -197,7 +213,8 @@ class Saver:
 
     def _write_snapshot(self, file: BinaryIO, snapshot: Snapshot, facts: Facts) -> None:
         saves = self.core.saves
-        with self._begin(file, facts, snapshot.functions, FILE_VERSION) as out:
+        writer = RdbWriter(file, self.core.config.values, FILE_VERSION)
+        with self.begin(writer, facts, snapshot.functions) as out:
             for written in snapshot.write(out):
                 if self._stop.is_set():
                     raise _Stopped("the engine was closed")
@@ -284,7 +301,7 @@ class Saver:
 
     def _is_due(self) -> bool:
         core, saves = self.core, self.core.saves
-        if self.is_saving or (
+        if (self.is_saving or self.is_blocked) or (
             saves.failed and perf_counter() - self._tried_at < _RETRY_S
         ):
             return False

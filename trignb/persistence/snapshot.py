@@ -10,19 +10,54 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from time import perf_counter, sleep
-from typing import TYPE_CHECKING, Any, Final
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from trignb.datatypes import copy_value
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
     from trignb.engine.database import Database
-    from trignb.persistence.rdb_file import RdbWriter
 
-__all__ = ["GuardedKeys", "Snapshot"]
+__all__ = ["GuardedKeys", "Output", "Snapshot"]
 
 # Key, value, deadline, idle time and frequency.
 Entry = tuple[bytes, Any, int | None, int | None, int | None]
+
+
+class Output(Protocol):
+    """What a keyspace is written to: an RDB file, or one of commands."""
+
+    def aux(self, name: bytes, value: bytes) -> None:
+        """Write a fact about the server."""
+
+    def function(self, code: bytes) -> None:
+        """Write a library of functions."""
+
+    def database(self, index: int, keys: int, deadlines: int) -> None:
+        """Begin a database."""
+
+    def key(
+        self,
+        key: bytes,
+        value: object,
+        deadline_ms: int | None = None,
+        idle_s: int | None = None,
+        frequency: int | None = None,
+    ) -> None:
+        """Write a key of the database begun last."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write the end, if all went well."""
+
 
 # How long commands wait while keys are written, and keys between two looks at the clock.
 _SLICE_S: Final = 0.002
@@ -107,7 +142,7 @@ class Snapshot:
         """How many keys there are in it."""
         return sum(part.size for part in self._parts)
 
-    def write(self, out: RdbWriter) -> Iterator[int]:
+    def write(self, out: Output) -> Iterator[int]:
         """Write all keys; yields how many were written, now and then."""
         for part in self._parts:
             out.database(part.index, part.size, len(part.deadlines))
@@ -123,7 +158,7 @@ class Snapshot:
                 sleep(_PAUSE_S)
 
     def _write_some(
-        self, part: _Part, names: Iterator[bytes], out: RdbWriter
+        self, part: _Part, names: Iterator[bytes], out: Output
     ) -> tuple[int, Entry | None]:
         """Write keys for so long that nobody notices, with the lock held.
 

@@ -203,6 +203,9 @@ def _add_users(engine: Engine, users: Iterable[Directive]) -> None:
 def _load_data(engine: Engine) -> None:
     values = engine.core.config.values
     file = Path(values["dir"], values["dbfilename"])
+    if engine.aof.start() is not None:
+        # As in Redis no other file counts then.
+        return
     if engine.saver.has_directory and file.exists():
         began = time.monotonic()
         keys = engine.load_rdb(file)

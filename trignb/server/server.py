@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.dispatch import make_run
 from trignb.engine.stats import calls_of_all
+from trignb.errors import RepliesWithheld
 from trignb.server.connection import Connection
 from trignb.server.logs import VERBOSE
 from trignb.server.loop import Loop
@@ -183,8 +184,15 @@ class Server:
     # -- each round
 
     def _before_send(self) -> None:
-        for call in self.core.before_replies:
-            call()
+        try:
+            for call in self.core.before_replies:
+                call()
+        except RepliesWithheld as error:
+            # As if the server had ended before it could answer, as Redis does.
+            logger.warning("clients are hung up on: %s", error)
+            for connection in self.to_flush:
+                connection.close()
+            self.to_flush.clear()
 
     def _flush(self) -> None:
         while self.to_flush:

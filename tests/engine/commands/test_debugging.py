@@ -282,12 +282,6 @@ def test_nothing_ends_the_process(engine, word):
     assert engine.execute("PING") == "PONG"
 
 
-def test_there_is_no_append_only_file_to_load(engine):
-    assert refused(engine, "DEBUG", "LOADAOF") == (
-        "ERR DEBUG LOADAOF needs an append-only file."
-    )
-
-
 def test_layers_above_come_first(engine):
     mine = INTERNALS[b"LEAK"]._replace(run=lambda _session, _args: b"mine")
     engine.core.debug_subcommands[b"LEAK"] = mine

@@ -194,11 +194,6 @@ def _refuse(s: Session, args: Args) -> NoReturn:
     raise ResponseError(f"ERR DEBUG {word} would end this process and is refused.")
 
 
-def _load_aof(s: Session, args: Args) -> NoReturn:
-    """Loads the append-only file, of which there is none; Redis ends in such a case."""
-    raise ResponseError("ERR DEBUG LOADAOF needs an append-only file.")
-
-
 INTERNALS: Final[dict[bytes, Subcommand]] = {
     b"AOF-FLUSH-SLEEP": Subcommand(_accept, 3),
     b"ASSERT": Subcommand(_refuse, -2),
@@ -208,7 +203,6 @@ INTERNALS: Final[dict[bytes, Subcommand]] = {
     b"HTSTATS": Subcommand(_htstats, 3),
     b"HTSTATS-KEY": Subcommand(_htstats_key, 3),
     b"LEAK": Subcommand(_accept, 3),
-    b"LOADAOF": Subcommand(_load_aof, 2),
     b"MALLCTL": Subcommand(_mallctl, -3),
     b"MALLCTL-STR": Subcommand(_mallctl, -3),
     b"OOM": Subcommand(_refuse, -2),

@@ -289,7 +289,7 @@ def waitaof(s: Session, args: Args) -> list[int]:
         raise ResponseError(
             "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
         )
-    return [int(has_aof), 0]
+    return [int(has_aof and s.core.aof.sync()), 0]
 
 
 def _within(text: bytes, low: int, high: int) -> int:
