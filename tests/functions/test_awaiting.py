@@ -163,6 +163,8 @@ ERROR_DTYPES = {
     "library": "str",
     "kind": "category",
     "name": "str",
+    "event": "str",
+    "key": "str",
     "message": "str",
     "line": "Int64",
     "column": "Int64",
@@ -225,6 +227,10 @@ redis.registerFunction('rejects', () => (async () => { throw new Error('later');
     assert frame["line"].tolist()[2:5] == [9, 2, 2]
     assert (frame.loc[7, "message"], frame.loc[7, "library"]) == ("a string", "lib")
     assert frame.loc[8, "line"] == 8
+    assert frame["event"].isna().tolist() == [True] * 6 + [False] * 2
+    assert frame.loc[7, ["event", "key"]].tolist() == ["set", "k"]
+    assert frame.loc[8, "event"].endswith("-0")
+    assert frame.loc[8, "key"] == "stream"
     assert frame["time"].is_monotonic_increasing
     engine.reset()
     assert len(engine.errors()) == 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trignb.notebook import columns
 from trignb.notebook.frames import kind_of
+from trignb.notebook.text import readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,8 @@ def errors(engine: Engine) -> pd.DataFrame:
     DataFrame
         Index ``seq`` (int64, from 1). ``time`` datetime64[ms, UTC], ``library`` str, ``kind``
         category (load, function, keyspace_trigger, stream_trigger), ``name`` str (missing for
-        a load), ``message`` str, ``line`` and ``column`` Int64 (the innermost position in the
+        a load), ``event`` and ``key`` str (what fired a trigger, the record's id for a stream
+        trigger; missing for functions and loads), ``message`` str, ``line`` and ``column`` Int64 (the innermost position in the
         library, from 1; line 1 is the prologue), ``stack`` str (frames of the library, one a
         line, whatever ``error-verbosity`` says; missing where there are none).
     """
@@ -93,6 +95,8 @@ def errors(engine: Engine) -> pd.DataFrame:
         "library": columns.text(row.library or None for row in rows),
         "kind": columns.category([KINDS.index(row.kind) for row in rows], KINDS),
         "name": columns.text(row.item or None for row in rows),
+        "event": columns.text(row.event or None for row in rows),
+        "key": columns.text(readable(row.key) if row.event else None for row in rows),
         "message": columns.text(row.message for row in rows),
         "line": columns.nullable_count([row.line for row in rows]),
         "column": columns.nullable_count([row.column for row in rows]),
