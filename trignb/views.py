@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from trignb.api import Engine
-    from trignb.notebook.widgets import Board, Feed, Monitor
+    from trignb.notebook.widgets import Board, Editor, Feed, Monitor
 
 __all__ = ["Views"]
 
@@ -49,3 +49,12 @@ class Views:
         from trignb.notebook.widgets import Feed
 
         return Feed(cast("Engine", self), pattern, event=event, library=library)
+
+    def editor(self, library: str = "") -> Editor:
+        """Return an editor of a library: check, load, replace, compare with what is loaded.
+
+        Without a name it begins with the first library, or with a new one.
+        """
+        from trignb.notebook.widgets import Editor
+
+        return Editor(cast("Engine", self), library)

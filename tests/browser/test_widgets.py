@@ -52,6 +52,7 @@ CELLS = {
     "write": WRITING,
     "loop": LOOPING,
     "serve": "server = engine.serve()\nserver.port",
+    "editor": "%tf editor audit",
     "frozen": "frozen = engine.monitor()\nfrozen",
     "freeze": "frozen.freeze()",
 }
@@ -161,13 +162,43 @@ def test_feed_follows_clients_of_a_server(views: Views) -> None:
     expect(feed.locator("tbody tr").nth(0)).to_contain_text("client HSET")
 
 
+def test_editor_checks_and_replaces(views: Views) -> None:
+    editor = views.show("editor").locator(".trignb-editor")
+    expect(editor).to_contain_text("as loaded")
+    source = editor.get_by_label("Source")
+    code = source.input_value()
+    assert code.rstrip() == LIBRARY
+
+    source.fill(code.replace("throw new", "thow new"))
+    editor.get_by_role("button", name="Check").click()
+    expect(editor.get_by_role("alert")).to_contain_text("SyntaxError")
+    expect(editor.get_by_role("alert")).to_contain_text("7 |   thow new TypeError")
+    views.picture("editor-error", views.shown("editor"))
+
+    source.fill(code.replace("no orcs here", "no orcs, please"))
+    expect(editor.locator(".plus")).to_contain_text("no orcs, please")
+    expect(editor.locator(".minus")).to_contain_text("no orcs here")
+    views.picture("editor-light", views.shown("editor"))
+    views.theme("dark")
+    views.picture("editor-dark", views.shown("editor"))
+    views.theme("light")
+
+    editor.get_by_role("button", name="Load").click()
+    expect(editor.get_by_role("alert")).to_contain_text("already exists")
+    editor.get_by_role("button", name="Replace").click()
+    expect(editor.get_by_role("status")).to_contain_text("OK  library audit")
+    expect(editor).to_contain_text("as loaded")
+    views.show("write")
+    expect(views.shown("monitor")).to_contain_text("no orcs, please")
+
+
 def test_frozen_view_survives_save_shutdown_and_reload(views: Views) -> None:
     views.show("write")
     views.show("frozen")
     views.show("freeze")
     frozen = views.shown("frozen")
     expect(frozen.get_by_role("button")).to_have_count(0)
-    expect(frozen).to_contain_text("TypeError: no orcs here")
+    expect(frozen).to_contain_text("TypeError: no orcs")
     views.command("docmanager:save")
     (output,) = views.lab.read(views.name).cells[list(CELLS).index("frozen")].outputs
     assert set(output.data) == {"text/plain", "text/html"}
@@ -175,6 +206,6 @@ def test_frozen_view_survives_save_shutdown_and_reload(views: Views) -> None:
     views.shut_down_kernel()
     views.page.reload()
     views.wait_until_open()
-    expect(views.shown("frozen")).to_contain_text("TypeError: no orcs here")
+    expect(views.shown("frozen")).to_contain_text("TypeError: no orcs")
     expect(views.shown("frozen").locator("svg.trignb-spark").first).to_be_visible()
     views.picture("frozen", views.shown("frozen"))

@@ -11,7 +11,7 @@ import trignb
 from notebook.widgets.conftest import Screen, control, models, picture, within
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-KINDS = ["monitor", "feed"]
+KINDS = ["monitor", "feed", "editor"]
 
 
 @pytest.fixture(params=KINDS)
@@ -61,6 +61,7 @@ def test_closed_view_displays_what_it_left(view: Any, screen: Screen) -> None:
     (bundle,) = screen.bundles
     assert VIEW not in bundle
     assert "stamp" in bundle["text/html"]
+    assert view.is_closed
 
 
 def test_closing_leaves_no_model_thread_or_listener(
@@ -104,14 +105,24 @@ def test_closes_at_the_end_of_a_with_block(view: Any) -> None:
 
 def test_paused_view_stands_still(view: Any, screen: Screen) -> None:
     view.show()
-    control(view, "Pause").value = True
+    view.pause()
     before = picture(view)
-    assert "paused" in before
     view.engine.execute("HSET", "user:1", "a", "1")
     assert picture(view) == before
     assert repr(view).endswith(" paused>")
-    control(view, "Pause").value = False
+    view.pause(False)
     assert picture(view) != before
+
+
+@pytest.mark.parametrize("kind", ["monitor", "feed"])
+def test_pause_button(live: trignb.Engine, kind: str) -> None:
+    view = getattr(live, kind)()
+    control(view, "Pause").value = True
+    assert view.paused
+    assert "paused" in picture(view)
+    control(view, "Pause").value = False
+    assert not view.paused
+    assert "paused" not in picture(view)
 
 
 def test_hidden_view_stands_still(view: Any, screen: Screen) -> None:

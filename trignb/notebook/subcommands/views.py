@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trignb.notebook.options import word
 from trignb.notebook.subcommands.registry import Call, subcommand
+from trignb.notebook.subcommands.tables import no_library
 
 if TYPE_CHECKING:
     from trignb.api import Engine
@@ -40,3 +41,12 @@ def feed(call: Call) -> Any:
         event=call.get("event", ""),
         library=call.get("library", ""),
     )
+
+
+@subcommand("library")
+def editor(call: Call) -> Any:
+    """``editor [LIBRARY]``: edit, check, load and replace a library."""
+    name, libraries = call.word(), call.engine.library_registry.libraries
+    if name is not None and name not in libraries:
+        raise no_library(name, libraries)
+    return _watched(call).editor(name or "")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from trignb.notebook.widgets.base import Live, is_static
 from trignb.notebook.widgets.board import Board
+from trignb.notebook.widgets.editor import Editor
 from trignb.notebook.widgets.feed import Feed
 from trignb.notebook.widgets.monitor import Monitor
 
-__all__ = ["Board", "Feed", "Live", "Monitor", "is_static"]
+__all__ = ["Board", "Editor", "Feed", "Live", "Monitor", "is_static"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import ipywidgets
@@ -13,6 +13,7 @@ from IPython.display import DisplayHandle
 
 from trignb.notebook.display import Note
 from trignb.notebook.widgets.board import Board
+from trignb.notebook.widgets.controls import bar, button, switch
 from trignb.notebook.widgets.style import STYLE, Html, frame
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from trignb.api import Engine
 
-__all__ = ["Live", "button", "is_static", "switch", "text_field"]
+__all__ = ["Live", "is_static"]
 
 _VIEW: Final = "application/vnd.jupyter.widget-view+json"
 
@@ -80,9 +81,18 @@ class Live:
         """Return what stands above the picture."""
         return []
 
+    def pause_switch(self) -> Any:
+        """Return the control that makes the view stand still."""
+        return switch("Pause", "stand still, or go on", self.pause, icon="pause")
+
+    def freeze_button(self) -> Any:
+        """Return the control that ends the view and leaves a picture."""
+        title = "put a still picture in the place of this view; it can be saved"
+        return button("Freeze", title, self.freeze, icon="camera")
+
     def layout(self, controls: list[Any], screen: Any) -> list[Any]:
         """Return controls and picture below each other."""
-        return [_bar(controls), screen]
+        return [bar(controls), screen]
 
     def df(self) -> pd.DataFrame:
         """Return the data behind the view."""
@@ -141,8 +151,7 @@ class Live:
     def pause(self, paused: bool = True) -> None:
         """Stand still, or go on."""
         self.paused = paused
-        if not paused:
-            self.refresh()
+        self.refresh()
 
     # -- showing
 
@@ -256,38 +265,3 @@ def _close_all(widget: Any) -> None:
         if isinstance(model, ipywidgets.Widget):
             model.close()
     widget.close()
-
-
-# -- controls; each has a visible label or a title, which screen readers read
-
-
-def _bar(controls: list[Any]) -> Any:
-    bar = ipywidgets.HBox(controls)
-    bar.add_class("trignb-bar")
-    return bar
-
-
-def button(label: str, title: str, click: Callable[[], object], **more: Any) -> Any:
-    """Return a button; `title` says what it does."""
-    made = ipywidgets.Button(description=label, tooltip=title, **more)
-    made.layout.width = "auto"
-    made.on_click(lambda _: click())
-    return made
-
-
-def switch(label: str, title: str, turn: Callable[[bool], object], **more: Any) -> Any:
-    """Return a button that stays down; `turn` gets whether it is."""
-    made = ipywidgets.ToggleButton(description=label, tooltip=title, **more)
-    made.layout.width = "auto"
-    made.observe(lambda change: turn(change["new"]), "value")
-    return made
-
-
-def text_field(
-    label: str, title: str, change: Callable[[str], object], **more: Any
-) -> Any:
-    """Return a line of text; `change` gets it when it was changed."""
-    made = ipywidgets.Text(description=label, tooltip=title, **more)
-    made.layout.width = "220px"
-    made.observe(lambda given: change(given["new"]), "value")
-    return made

@@ -11,7 +11,8 @@ import ipywidgets
 from trignb.engine.events import CLASS_LETTERS, NEW
 from trignb.engine.logs import NotificationRecord
 from trignb.glob import matcher
-from trignb.notebook.widgets.base import Live, button, switch, text_field
+from trignb.notebook.widgets.base import Live
+from trignb.notebook.widgets.controls import Choice, button, text_field
 from trignb.notebook.widgets.style import (
     Column,
     Html,
@@ -86,7 +87,7 @@ class Feed(Live):
         self.pattern = pattern
         self.event = event
         self.library = library or ALL
-        self._libraries: Any = None
+        self._chooser: Choice | None = None
         # Events before this one were cleared away.
         self._after_seq = 0
         engine.core.record_notifications()
@@ -184,11 +185,13 @@ class Feed(Live):
 
     def controls(self) -> list[Any]:
         """Return the filters and the buttons."""
-        self._libraries = ipywidgets.Dropdown(
-            options=self._library_names(), value=self.library, description="Show"
+        self._chooser = Choice.of(
+            "Show",
+            "all events, or those that concern a library",
+            lambda name: self._set(library=name),
+            options=self._library_names(),
+            value=self.library,
         )
-        self._libraries.layout.width = "200px"
-        self._libraries.observe(lambda given: self._set(library=given["new"]), "value")
         names = ["hset", "set", "del", "expired", *_CLASSES.values()]
         event = ipywidgets.Combobox(
             options=names, value=self.event, description="Event", placeholder="any"
@@ -205,17 +208,12 @@ class Feed(Live):
                 placeholder="user:*",
             ),
             event,
-            self._libraries,
-            switch("Pause", "stand still, or go on", self.pause, icon="pause"),
+            self._chooser.widget,
+            self.pause_switch(),
             button(
                 "Clear", "show only what is still to come", self.clear, icon="trash"
             ),
-            button(
-                "Freeze",
-                "put a still picture in the place of this view; it can be saved",
-                self.freeze,
-                icon="camera",
-            ),
+            self.freeze_button(),
         ]
 
     def _library_names(self) -> list[str]:
@@ -224,18 +222,12 @@ class Feed(Live):
 
     def _show_libraries(self) -> None:
         """Let the list follow the libraries there are."""
-        if self._libraries is None:
-            return
-        names = self._library_names()
-        if list(self._libraries.options) != names:
-            chosen = self.library
-            self._libraries.options = names
-            self._libraries.value = chosen
+        if self._chooser is not None:
+            self._chooser.offer(self._library_names(), self.library)
 
     def _set(self, **filters: str) -> None:
         for name, value in filters.items():
-            if value is not None:
-                setattr(self, name, value)
+            setattr(self, name, value)
         self.refresh()
 
     def select(
@@ -252,11 +244,6 @@ class Feed(Live):
             self.event = event
         if pattern is not None:
             self.pattern = pattern
-        self.refresh()
-
-    def pause(self, paused: bool = True) -> None:
-        """Stand still, or go on."""
-        super().pause(paused)
         self.refresh()
 
     def clear(self) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import ipywidgets
 
-from trignb.notebook.widgets.base import Live, button, switch, text_field
+from trignb.notebook.widgets.base import Live
+from trignb.notebook.widgets.controls import button, text_field
 from trignb.notebook.widgets.sparkline import BIN_NS, Series, bars, line
 from trignb.notebook.widgets.style import (
     Column,
@@ -44,7 +45,7 @@ _COLUMNS: Final = (
     Column(
         "Latency", "number", "mean time of a run, and its course over the last 60 s"
     ),
-    Column("Last error", "code"),
+    Column("Last error", "code long"),
 )
 
 
@@ -208,19 +209,14 @@ class Monitor(Live):
                 placeholder="name or prefix",
             ),
             order,
-            switch("Pause", "stand still, or go on", self.pause, icon="pause"),
+            self.pause_switch(),
             button(
                 "Reset counters",
                 "start the counters of these triggers from zero",
                 self.reset,
                 icon="undo",
             ),
-            button(
-                "Freeze",
-                "put a still picture in the place of this view; it can be saved",
-                self.freeze,
-                icon="camera",
-            ),
+            self.freeze_button(),
         ]
 
     def select(self, text: str) -> None:
@@ -231,11 +227,6 @@ class Monitor(Live):
     def sort(self, order: str) -> None:
         """Sort by ``name``, ``most fired``, ``most failed`` or ``slowest``."""
         self.order = order
-        self.refresh()
-
-    def pause(self, paused: bool = True) -> None:
-        """Stand still, or go on."""
-        super().pause(paused)
         self.refresh()
 
     def reset(self) -> None:
