@@ -40,6 +40,8 @@ ENGINE = {
     "execute",
     "from_rdb",
     "functions",
+    "hash_frame",
+    "hset_frame",
     "keys_frame",
     "latencies",
     "libraries",
@@ -51,8 +53,12 @@ ENGINE = {
     "save",
     "session",
     "snapshot",
+    "stream_frame",
     "stream_triggers",
     "triggers",
+    "xadd_frame",
+    "zadd_frame",
+    "zset_frame",
 }
 
 

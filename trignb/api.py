@@ -7,7 +7,7 @@ redis-py client. Its DataFrames stand in `tables.py`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from trignb.clock import Clock
     from trignb.functions.library import Library
+    from trignb.notebook.progress import Wanted
     from trignb.reply import Reply
     from trignb.server.server import Server
 
@@ -149,7 +150,7 @@ class Engine(Tables, Views):
         cls,
         path: str | PathLike[str],
         *,
-        progress: Callable[[int, int], object] | None = None,
+        progress: Wanted = None,
         **kwargs: Any,
     ) -> Engine:
         """Return an engine with the keys, Lua functions and libraries of an RDB file.
@@ -159,8 +160,10 @@ class Engine(Tables, Views):
         path : str or path
             A file that Redis 5 to 7.2 or `save` wrote. Keys whose deadline has passed are
             left out, and so is what belongs to modules, with a warning in the log.
-        progress : callable, optional
+        progress : callable or bool, optional
             Called with bytes read and bytes there are, once per megabyte and at the end.
+            Without it a notebook shows a bar after a second; False shows none, True one
+            on a terminal too.
         **kwargs
             As for `Engine`. Without ``databases`` there are as many as the file needs, 16
             at least.
@@ -182,13 +185,16 @@ class Engine(Tables, Views):
         ...     engine.execute("GET", "greeting")
         b'hello'
         """
+        from trignb.notebook.progress import watching
+
         with open(path, "rb") as file:
             data = file.read()
         engine = cls(**kwargs)
         try:
             core = engine.core
             now_ms = core.clock.read() // 1_000_000
-            contents = read_rdb(data, core.config.values, now_ms, progress)
+            with watching("bytes", progress) as step:
+                contents = read_rdb(data, core.config.values, now_ms, step)
             needed = highest_database(contents) + 1
             if needed > len(core.databases) and "databases" not in kwargs:
                 engine.close()
@@ -204,7 +210,7 @@ class Engine(Tables, Views):
         self,
         path: str | PathLike[str],
         *,
-        progress: Callable[[int, int], object] | None = None,
+        progress: Wanted = None,
     ) -> int:
         """Replace keys and Lua functions by those of an RDB file; returns how many keys.
 
@@ -212,11 +218,14 @@ class Engine(Tables, Views):
         of the file; they stay when it has none, as files of other servers have. Arguments and
         errors are those of `from_rdb`; after an error nothing has changed.
         """
+        from trignb.notebook.progress import watching
+
         with open(path, "rb") as file:
             data = file.read()
-        load_contents(
-            self.core, self.lua_libraries, data, spare=True, progress=progress
-        )
+        with watching("bytes", progress) as step:
+            load_contents(
+                self.core, self.lua_libraries, data, spare=True, progress=step
+            )
         return sum(len(db.data) for db in self.core.databases)
 
     # -- commands

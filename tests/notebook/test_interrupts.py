@@ -103,3 +103,17 @@ def test_await_in_a_cell(kernel: Kernel) -> None:
         "import asyncio\n"
         "await asyncio.gather(*(engine.call_async('x.later', args=[i]) for i in (1, 2)))"
     ) == ("ok", ["[b'1!', b'2!']"])
+
+
+def test_stop_of_a_frame_that_is_written(kernel: Kernel) -> None:
+    kernel.run("import pandas as pd; frame = pd.DataFrame({'n': range(3_000_000)})")
+    texts, _ = kernel.interrupt(
+        "tell(lambda: engine.core.databases[5].data)\nengine.hset_frame(frame, db=5)",
+        "running",
+    )
+    assert "KeyboardInterrupt" in texts[0]
+    same = "len(engine.hash_frame(db=5)) == len(engine.core.databases[5].data) > 0"
+    assert kernel.run(same) == ("ok", ["True"])
+    kernel.run("del frame")
+    kernel.run(LIBRARY)
+    assert_whole(kernel)

@@ -139,6 +139,18 @@ def test_frame_of_a_sorted_set(value: Any) -> None:
     assert str(frame["score"].dtype) == "float64"
 
 
+def test_a_stream_s_fields_may_have_any_name() -> None:
+    far, asked = b"18446744073709551615-1", ("XRANGE", "s", "-", "+")
+    entries = [[b"1000-0", [b"id", b"7"]], [far, [b"time", b"noon"]]]
+    frame = frame_of(entries, *asked)
+    assert list(frame.index) == ["1000-0", far.decode()]
+    assert frame["id"].tolist()[0] == "7"
+    assert frame["time"].tolist()[1] == "noon"
+    # Where a calendar ends, and where nanoseconds do.
+    times = frame_of([[far, [b"a", b"1"]], [b"9999999999999-0", []]], *asked)["time"]
+    assert times.isna().tolist() == [True, False]
+
+
 def test_frame_of_a_stream() -> None:
     frame = frame_of(
         [[b"1000-0", [b"a", b"1"]], [b"2000-1", [b"b", b"2"]]], "XRANGE", "s", "-", "+"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 import trignb
+from trignb.engine.database import Database
 from trignb.engine.events import ALL, KEYMISS, NEW
 
 LIBRARY = "#!lua name=lib\nredis.register_function('f', function() return 1 end)"
@@ -218,3 +220,47 @@ def test_databases_that_a_file_does_not_know_stay_apart(engine, tmp_path):
     run(engine, "SELECT 2")
     assert run(engine, "KEYS *") == []
     assert engine.core.databases[2].expires == {}
+
+
+def test_an_interrupt_while_a_file_is_read_changes_nothing(engine, tmp_path):
+    path = tmp_path / "dump.rdb"
+    engine.execute("SET", "big", "x" * (3 << 20))
+    engine.save(path)
+    engine.execute("FLUSHALL")
+    engine.execute("SET", "kept", "1")
+
+    def interrupt(_done, _total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.load_rdb(path, progress=interrupt)
+    assert engine.execute("KEYS", "*") == [b"kept"]
+    assert not engine.core.is_loading
+    with pytest.raises(KeyboardInterrupt):
+        trignb.Engine.from_rdb(path, progress=interrupt)
+
+
+def test_an_interrupt_while_contents_change_places_strikes_afterwards(
+    engine, tmp_path, monkeypatch
+):
+    path = tmp_path / "dump.rdb"
+    for db in (0, 1):
+        engine.execute("SELECT", db)
+        engine.execute("SET", "new", db)
+    engine.save(path)
+    for db in (0, 1):
+        engine.execute("SELECT", db)
+        engine.execute("FLUSHDB")
+        engine.execute("SET", "old", db)
+    replace_data = Database.replace_data
+
+    def struck(db, *contents):
+        signal.raise_signal(signal.SIGINT)
+        replace_data(db, *contents)
+
+    monkeypatch.setattr(Database, "replace_data", struck)
+    with pytest.raises(KeyboardInterrupt):
+        engine.load_rdb(path)
+    assert [list(db.data) for db in engine.core.databases[:2]] == [[b"new"], [b"new"]]
+    assert not engine.core.is_loading
+    assert engine.core.saves.keys_loaded == 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,9 @@ __all__ = [
     "text",
     "times",
     "uncollected",
+    "unix_ms",
     "words",
+    "words_or_missing",
 ]
 
 
@@ -65,6 +67,11 @@ def words(values: Sequence[bytes]) -> Any:
         return text([value.decode() for value in values])
     except UnicodeDecodeError:
         return text([readable(value) for value in values])
+
+
+def words_or_missing(values: Sequence[bytes | None]) -> Any:
+    """`words` of bytes some of which are None, which is missing."""
+    return text([None if value is None else readable(value) for value in values])
 
 
 @contextmanager
@@ -117,6 +124,18 @@ def times(values_ns: Sequence[int | None]) -> Any:
     ns = np.fromiter(values_ns, dtype=np.int64)
     ms = np.where(ns == smallest, smallest, ns // 1_000_000)
     return pd.DatetimeIndex(ms.view("M8[ms]")).tz_localize("UTC")
+
+
+# The end of the year 9999: later ones have no text.
+_LATEST_MS: Final = 253_402_300_799_999
+
+
+def unix_ms(values: Sequence[int]) -> Any:
+    """Return a ``datetime64[ms, UTC]`` column; what no calendar has is missing (NaT)."""
+    nat = np.iinfo(np.int64).min
+    ms = [value if value <= _LATEST_MS else nat for value in values]
+    column = np.fromiter(ms, dtype=np.int64)
+    return pd.DatetimeIndex(column.view("M8[ms]")).tz_localize("UTC")
 
 
 def category(codes: Sequence[int], categories: Sequence[str]) -> Any:

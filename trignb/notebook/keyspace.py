@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from trignb.notebook.progress import Wanted
 
 __all__ = [
+    "BATCH",
     "TYPES",
     "in_batches",
     "keys_frame",
+    "let_others_in",
     "matching_keys",
     "of_number",
     "values_of",
@@ -48,7 +50,7 @@ _TYPE_CODES: Final = {kind: TYPES.index(name) for kind, name in TYPE_NAMES.items
 _ENCODING_CODES: Final = {name: code for code, name in enumerate(ENCODINGS)}
 
 # Keys that are looked at under the engine's lock: a millisecond.
-_BATCH: Final = 500
+BATCH: Final = 500
 # Long enough for a thread that waits for the lock to wake up.
 _PAUSE_S: Final = 2e-5
 
@@ -204,10 +206,15 @@ def in_batches(
     An interrupt between them leaves the engine to others, as after any command.
     """
     total = len(items)
-    for start in range(0, total, _BATCH):
+    for start in range(0, total, BATCH):
         if start:
-            core.give_way()
-            time.sleep(_PAUSE_S)
+            let_others_in(core)
         with core.lock:
-            work(items[start : start + _BATCH])
-        step(min(start + _BATCH, total), total)
+            work(items[start : start + BATCH])
+        step(min(start + BATCH, total), total)
+
+
+def let_others_in(core: Core) -> None:
+    """Give threads that wait for the engine's lock the time to take it."""
+    core.give_way()
+    time.sleep(_PAUSE_S)

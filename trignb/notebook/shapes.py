@@ -139,11 +139,12 @@ def _entries(value: Sequence[Any]) -> pd.DataFrame:
     ids = [readable(bytes(entry_id)) for entry_id, _ in value]
     rows = [_fields(fields) for _, fields in value]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    data = {"id": columns.text(ids)}
-    data["time"] = columns.times([int(i.partition("-")[0]) * 1_000_000 for i in ids])
+    times = columns.unix_ms([int(entry_id.partition("-")[0]) for entry_id in ids])
+    # A field may have any name, "id" and "time" included.
+    data: dict[str, Any] = {"time": times}
     for name in names:
         data[name] = columns.text([row.get(name) for row in rows])
-    return columns.frame(data, index="id", length=len(ids))
+    return pd.DataFrame(data, index=pd.Index(columns.text(ids), name="id"))
 
 
 def _fields(flat: Sequence[bytes] | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from trignb.engine.interrupts import undisturbed
 from trignb.engine.kept import loading
 from trignb.errors import RdbError, ResponseError
 from trignb.persistence.rdb_file import Contents, Keys, read_rdb
@@ -59,6 +60,7 @@ def load(
     return contents
 
 
+@undisturbed()
 def install(
     core: Core,
     libraries: Libraries,
