@@ -86,6 +86,19 @@ def test_a_bar_in_place_after_a_second(watch: Watch, cell: Shown) -> None:
     assert "10,000 keys in 4.0 s" in last
 
 
+def test_preparation_is_not_taken_for_slowness(watch: Watch, cell: Shown) -> None:
+    with progress.watching("keys") as step:
+        watch.now += 100
+        step(100, 400)
+        watch.now += 1
+        step(200, 400)
+    assert cell.texts == [
+        "100 of 400 keys (25 %)",
+        "200 of 400 keys (50 %), 2 s left",
+        "200 keys in 101.0 s",
+    ]
+
+
 def test_it_is_drawn_five_times_a_second_at_most(watch: Watch, cell: Shown) -> None:
     with progress.watching("keys") as step:
         for done in range(1, 10_001):

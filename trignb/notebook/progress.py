@@ -105,11 +105,15 @@ class _Bar:
         self.next_at = self.began + _FIRST_S
         self.done = self.total = 0
         self.is_drawn = False
+        # The first step, from which the rest is estimated: what came before is preparation.
+        self.first: tuple[float, int] | None = None
 
     def step(self, done: int, total: int) -> None:
         """Take note of how far it is."""
         self.done, self.total = done, total
         now = monotonic()
+        if self.first is None:
+            self.first = now, done
         if now < self.next_at:
             return
         self.next_at = now + _EVERY_S
@@ -119,9 +123,10 @@ class _Bar:
     def _text(self, now: float) -> str:
         share = 100 * self.done // self.total if self.total else 100
         text = f"{self.done:,} of {self.total:,} {self.unit} ({share} %)"
-        if not self.done:
+        began, before = self.first or (now, self.done)
+        if self.done == before:
             return text
-        left = (now - self.began) * (self.total - self.done) / self.done
+        left = (now - began) * (self.total - self.done) / (self.done - before)
         return f"{text}, {left:.0f} s left"
 
     def end(self, why: str) -> None:
