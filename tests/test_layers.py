@@ -28,6 +28,7 @@ LAYERS = {
     "trignb.functions": 4,
     "trignb.lua": 4,
     "trignb.persistence": 4,
+    "trignb.replication": 4,
     "trignb.server": 5,
     "trignb.api": 5,
     "trignb.tables": 5,

@@ -28,6 +28,8 @@ from trignb.persistence.loading import highest_database, install
 from trignb.persistence.loading import load as load_contents
 from trignb.persistence.rdb_file import read_rdb
 from trignb.persistence.saving import Saver
+from trignb.replication.commands import following_family, waiting_family
+from trignb.replication.role import Replication
 from trignb.tables import Tables
 from trignb.views import Views
 
@@ -132,6 +134,10 @@ class Engine(Tables, Views):
         self.aof = AppendOnlyFile(core, self.saver)
         core.add_family(aof_family(self.aof))
         core.debug_subcommands[b"LOADAOF"] = load_aof_subcommand(self.aof)
+        self.replication = Replication(self.saver)
+        self.replication.listeners.append(self.library_registry.role_changed)
+        core.add_family(following_family(self.replication))
+        core.add_family(waiting_family(self.replication))
         if log_size is not None:
             core.record_notifications(log_size)
         if config:
@@ -468,6 +474,7 @@ class Engine(Tables, Views):
             self.board.close()
         for server in list(self.core.servers):
             server.close()
+        self.replication.close()
         self.library_registry.close()
         self.saver.close()
         self.core.close()

@@ -52,7 +52,9 @@ class Waiter:
     """One blocked command.
 
     ``kind`` is the type a key must hold for a retry, None to be retried whatever
-    happened to the key (XREADGROUP, which has to hear of a deleted stream).
+    happened to the key (XREADGROUP, which has to hear of a deleted stream). ``late_reply``
+    gives the answer when the time is up, where that is no null array (WAIT); ``hangs_up`` says
+    that the client is disconnected with its answer.
     """
 
     __slots__ = (
@@ -60,7 +62,9 @@ class Waiter:
         "args",
         "attempt",
         "error",
+        "hangs_up",
         "kind",
+        "late_reply",
         "on_done",
         "places",
         "reply",
@@ -86,12 +90,20 @@ class Waiter:
         self.reply: Reply = None
         self.error: Exception | None = None
         self.on_done: Callable[[Waiter], None] | None = None
+        self.late_reply: Callable[[], Reply] | None = None
+        self.hangs_up = False
         self._done = threading.Event()
 
     @property
     def is_done(self) -> bool:
         """Whether the command has its reply."""
         return self._done.is_set()
+
+    def reply_without_result(self) -> Reply:
+        """Return the answer to a client whose time is up."""
+        if self.late_reply is not None:
+            return self.late_reply()
+        return self.session.null_array
 
     def finish(self, reply: Reply, error: Exception | None = None) -> None:
         """Give the command its reply or its error."""
@@ -224,7 +236,7 @@ class Blocking:
                 self.forget(waiter)
         if waiter.error is not None:
             raise waiter.error
-        return waiter.reply if waiter.is_done else waiter.session.null_array
+        return waiter.reply if waiter.is_done else waiter.reply_without_result()
 
     def time_out(self, waiter: Waiter) -> None:
         """End a wait whose time is up, for threads that do not sleep on the waiter."""
@@ -232,7 +244,7 @@ class Blocking:
         try:
             if not waiter.is_done:
                 self.forget(waiter)
-                waiter.finish(waiter.session.null_array)
+                waiter.finish(waiter.reply_without_result())
         finally:
             self.core.lock.release()
 
@@ -256,8 +268,15 @@ class Blocking:
         error = None
         if with_error:
             error = ResponseError("UNBLOCKED client unblocked via CLIENT UNBLOCK")
-        waiter.finish(waiter.session.null_array, error)
+        waiter.finish(waiter.reply_without_result(), error)
         return True
+
+    def abandon(self, text: str) -> None:
+        """End every wait with an error and disconnect who waited on a socket."""
+        for waiter in list(self.sessions.values()):
+            self.forget(waiter)
+            waiter.hangs_up = True
+            waiter.finish(None, ResponseError(text))
 
     def close(self) -> None:
         """End every wait because the engine is closed."""

@@ -139,6 +139,8 @@ class Core:
         # -- state of the server
         self.is_loading = False
         self.is_replica = False
+        # While our primary's commands run: keys past their deadline are there for them.
+        self.obeys = False
         self.active_expire = True
         self.expire_pauses = 0
         # Whether RESTORE takes payloads with a wrong checksum (DEBUG).
@@ -173,6 +175,8 @@ class Core:
         self.modules: list[dict[bytes, Any]] = []
         # What they know for INFO MEMORY: how many scripts and functions there are.
         self.info_counts: dict[str, Callable[[], int]] = {}
+        # What they know of sections of INFO that are Redis's own.
+        self.info_facts: dict[str, Callable[[], dict[str, Any]]] = {}
         # Their sections of INFO.
         self.info_sections: list[ModuleSection] = []
 

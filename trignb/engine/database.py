@@ -237,7 +237,7 @@ class Database:
 
     def expire_if_due(self, key: bytes) -> bool:
         """Whether the key is to be seen as gone; deletes it where that is allowed."""
-        if not self.is_due(key) or self.core.is_loading:
+        if not self.is_due(key) or self.core.is_loading or self.core.obeys:
             return False
         if self.core.may_expire():
             self.expire(key)

@@ -22,7 +22,7 @@ _MODULE_NAME: Final = b"redisgears_2"
 
 # Commands that only a server's own tests and its replicas send.
 _SYSTEM_COMMANDS: Final = frozenset(
-    {"debug", "pfdebug", "pfselftest", "restore-asking"}
+    {"debug", "pfdebug", "pfselftest", "replconf", "restore-asking"}
 )
 
 # What to use instead of a deprecated command.

@@ -107,12 +107,13 @@ class Pause:
         queue = session.queue if command.name == "exec" else None
         return any(c.flags & (WRITE | MAY_REPLICATE) for c, _ in queue or ())
 
-    def _gate(self, session: Session, command: Command, _args: list[bytes]) -> None:
-        lock = self.core.lock
+    def _gate(self, session: Session, command: Command, args: list[bytes]) -> None:
+        lock, waited = self.core.lock, False
         # A unit under way is never held up, nor a thread that holds the lock otherwise.
         while self.core.nesting == 0 and self.holds(session, command):
             if session.link is not None:
                 raise Postponed
+            waited = True
             lock.release()
             try:
                 with self._over:
@@ -123,3 +124,7 @@ class Pause:
                 lock.acquire()
         if self._is_on and not self.is_on:
             self.stop()
+        if waited:
+            # What the pause was for may have changed what is refused.
+            for gate in self.core.gates.copy():
+                gate(session, command, args)

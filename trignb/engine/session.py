@@ -90,7 +90,9 @@ class Session:
         What CLIENT TRACKING turned on.
     is_primary : bool
         Its commands come from our primary or from an append-only file: those that nobody else may
-        send are accepted.
+        send are accepted, and nothing is refused.
+    replica : object or None
+        What `trignb.replication` knows of a client that is a replica.
     intercept : callable or None
         Set when anything about the session is unusual; the fast path makes this one test.
     """
@@ -122,6 +124,7 @@ class Session:
         "patterns",
         "queue",
         "queue_failed",
+        "replica",
         "reply_mode",
         "resp",
         "shard_channels",
@@ -143,6 +146,7 @@ class Session:
         self.closed = False
         self.no_evict = self.no_touch = self.is_primary = False
         self.tracking: Tracking | None = None
+        self.replica: Any = None
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_line: Callable[[Status], None] | None = None
         self.link: Link | None = None
@@ -244,15 +248,22 @@ class Session:
             return
         unusual = (
             self.queue is not None
-            or not self.authenticated
+            or self.core.observed
+            or (not self.is_primary and self._is_watched_over)
+        )
+        self.intercept = self._gate if unusual else None
+
+    @property
+    def _is_watched_over(self) -> bool:
+        """Whether a command of this client may be refused."""
+        return bool(
+            not self.authenticated
             or self.is_resp2_subscriber
             or self.reply_mode != "on"
             or self.tracking is not None
             or self.core.gates
             or self.core.permission is not None
-            or self.core.observed
         )
-        self.intercept = self._gate if unusual else None
 
     @property
     def is_resp2_subscriber(self) -> bool:
@@ -263,6 +274,14 @@ class Session:
 
     def _gate(self, command: Command, args: list[bytes]) -> Reply:
         """Return None to let the command through, or the reply that stands for it."""
+        if not self.is_primary:
+            self._check(command, args)
+        if self.queue is not None and command.name not in _NOT_QUEUED:
+            return self._enqueue(command, args)
+        return None
+
+    def _check(self, command: Command, args: list[bytes]) -> None:
+        """Raise the error for a command that is not to be run."""
         if not self.authenticated and not command.flags & spec.NO_AUTH:
             raise self.refuse(command, "NOAUTH Authentication required.")
         if self.core.permission is not None:
@@ -273,7 +292,8 @@ class Session:
                 self.core.count_error(error)
                 self.fail_transaction()
                 raise
-        for gate in self.core.gates:
+        # A pause may end meanwhile, and its gate with it.
+        for gate in self.core.gates.copy():
             gate(self, command, args)
         if self.is_resp2_subscriber and command.name not in _WHILE_SUBSCRIBED:
             raise self.refuse(
@@ -281,18 +301,18 @@ class Session:
                 f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / "
                 "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
             )
-        if self.queue is not None and command.name not in _NOT_QUEUED:
-            if command.flags & spec.NO_MULTI:
-                raise self.refuse(
-                    command, "ERR Command not allowed inside a transaction"
-                )
-            if command.name in _ENABLED_FIRST:
-                refusal = self.core.config.refusal_of(command.name)
-                if refusal is not None:
-                    raise self.refuse(command, refusal)
-            self.queue.append((command, args))
-            return QUEUED
-        return None
+
+    def _enqueue(self, command: Command, args: list[bytes]) -> Reply:
+        """Queue a command of a transaction."""
+        assert self.queue is not None
+        if command.flags & spec.NO_MULTI:
+            raise self.refuse(command, "ERR Command not allowed inside a transaction")
+        if command.name in _ENABLED_FIRST:
+            refusal = self.core.config.refusal_of(command.name)
+            if refusal is not None:
+                raise self.refuse(command, refusal)
+        self.queue.append((command, args))
+        return QUEUED
 
     def refuse(self, command: Command | None, text: str) -> ResponseError:
         """Return the error for a command that is not run; it fails a transaction.

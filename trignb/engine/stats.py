@@ -68,12 +68,18 @@ def info_text(core: Core, names: Iterable[str]) -> str:
         if "default" in wanted:
             chosen |= set(SECTIONS) - _NOT_BY_DEFAULT
     texts = [
-        _section_text(SECTIONS[name][0], SECTIONS[name][1](core))
+        _section_text(SECTIONS[name][0], _fields_of(core, name))
         for name in SECTIONS
         if name in chosen
     ]
     texts += [each.text() for each in core.info_sections if each.is_wanted(wanted)]
     return "\r\n".join(texts)
+
+
+def _fields_of(core: Core, name: str) -> Fields:
+    """Return a section's fields, with what the layers above know of it."""
+    fields, known = SECTIONS[name][1](core), core.info_facts.get(name)
+    return fields if known is None else {**fields, **known()}
 
 
 def _section_text(title: str, fields: Fields) -> str:
@@ -340,19 +346,8 @@ def _stats(core: Core) -> Fields:
 
 
 def _replication(core: Core) -> Fields:
-    return {
-        "role": "slave" if core.is_replica else "master",
-        "connected_slaves": 0,
-        "master_failover_state": "no-failover",
-        "master_replid": core.replication_id,
-        "master_replid2": "0" * 40,
-        "master_repl_offset": 0,
-        "second_repl_offset": -1,
-        "repl_backlog_active": 0,
-        "repl_backlog_size": core.config.values["repl-backlog-size"],
-        "repl_backlog_first_byte_offset": 0,
-        "repl_backlog_histlen": 0,
-    }
+    """Return what `trignb.replication` tells."""
+    return {"role": "slave" if core.is_replica else "master"}
 
 
 def _cpu(_core: Core) -> Fields:

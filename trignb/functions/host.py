@@ -332,6 +332,7 @@ class LibraryHost:
             # Of a function; nobody waits for a trigger.
             waiter = getattr(job.tag, "waiter", None)
             if waiter is not None and not waiter.is_done:
+                waiter.hangs_up = True
                 waiter.finish(None, ResponseError(NO_MASTER_ANY_MORE))
 
     def isolate_lost(self, reason: str) -> None:

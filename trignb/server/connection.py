@@ -58,8 +58,10 @@ class Connection:
     __slots__ = (
         "_backlog",
         "_held",
+        "_is_called",
         "_is_closing",
         "_is_queued",
+        "_outbox",
         "_parser",
         "_soft_since",
         "_timer",
@@ -98,6 +100,9 @@ class Connection:
         self._unsent_bytes = 0
         self._soft_since = 0.0
         self._is_closing = self._is_queued = False
+        # What other threads have for this client, and whether the loop will look at it.
+        self._outbox: deque[bytes] = deque()
+        self._is_called = False
 
     # -- what the loop tells
 
@@ -250,6 +255,8 @@ class Connection:
             self._is_closing = True
         elif waiter.reply is not NO_REPLY:
             self.out.append(encode(waiter.reply, self.session.resp))
+        if waiter.hangs_up:
+            self._is_closing = True
         self.queue()
         self.go_on()
 
@@ -273,6 +280,32 @@ class Connection:
         if not self._is_closing:
             self.out.append(data)
             self.queue()
+
+    # -- the stream of a replica
+
+    def send_soon(self, data: bytes) -> None:
+        """Send bytes, in the order of the calls; any thread, under the engine's lock."""
+        self._outbox.append(data)
+        if self.server.loop.is_mine:
+            self._empty_outbox()
+        elif not self._is_called:
+            self._is_called = True
+            self.server.loop.call_soon(self._empty_outbox)
+
+    def _empty_outbox(self) -> None:
+        self._is_called = False
+        outbox = self._outbox
+        while outbox:
+            self.send(outbox.popleft())
+
+    def end_soon(self) -> None:
+        """Hang up when everything has been sent; any thread."""
+        self.server.loop.call_soon(self._end)
+
+    def _end(self) -> None:
+        self._empty_outbox()
+        self._is_closing = True
+        self.queue()
 
     # -- sending
 
@@ -347,8 +380,12 @@ class Connection:
 
     def check_output_limit(self) -> None:
         """End the connection when too much waits for a client that does not read."""
+        replica = self.session.replica
         hard, soft, seconds = self.server.output_limit(self.session)
         waiting, now = self._unsent_bytes, time.monotonic()
+        if replica is not None and replica.is_attached:
+            # A snapshot on its way is no stream that has got out of hand.
+            waiting = replica.owed_bytes
         if soft and waiting > soft:
             self._soft_since = self._soft_since or now
         else:
@@ -378,7 +415,8 @@ class Connection:
     @property
     def output_bytes(self) -> int:
         """Bytes that the client has not read."""
-        return self._unsent_bytes + sum(map(len, self.out))
+        waiting = sum(map(len, self.out)) + sum(map(len, self._outbox.copy()))
+        return self._unsent_bytes + waiting
 
     @property
     def description(self) -> str:

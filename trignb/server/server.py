@@ -15,6 +15,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from trignb.engine.commands.clients import client_type
 from trignb.engine.dispatch import make_run
 from trignb.engine.stats import calls_of_all
 from trignb.errors import RepliesWithheld
@@ -215,6 +216,7 @@ class Server:
                 and connection.idle_s > idle_limit
                 and not connection.is_waiting
                 and not connection.session.subscription_count
+                and client_type(connection.session) == b"normal"
             ):
                 logger.log(VERBOSE, "Closing idle client")
                 connection.close()
@@ -283,13 +285,11 @@ class Server:
 
     def output_limit(self, session: Session) -> tuple[int, int, int]:
         """Return hard limit, soft limit in bytes and its seconds; 0 is no limit."""
-        kind = "normal"
-        if session.channels or session.patterns or session.shard_channels:
-            kind = "pubsub"
+        kind = client_type(session).decode()
         limits: dict[str, tuple[int, int, int]] = self.values[
             "client-output-buffer-limit"
         ]
-        return limits[kind]
+        return limits.get(kind, limits["normal"])
 
     # -- as a context manager
 

@@ -1,4 +1,4 @@
-"""DUMP, RESTORE, MIGRATE, WAIT and WAITAOF."""
+"""DUMP, RESTORE, MIGRATE."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ FILL = [
 KEYS_NEEDS_NO_KEY = (
     "When using MIGRATE KEYS option, the key argument must be set to the empty string"
 )
-NO_AOF = "WAITAOF cannot be used when numlocal is set but appendonly is disabled."
 NOON_MS = 1_767_268_800_000
 
 
@@ -287,37 +286,3 @@ def test_keys_arrive_at_a_real_server(engine, oracle, monkeypatch):
     assert connection.execute("HGETALL", "hash") == {b"f": b"v", b"g": b"w"}
     assert 90 < connection.execute("TTL", "hash") <= 100
     connection.execute("FLUSHALL")
-
-
-# -- WAIT and WAITAOF
-
-
-def test_there_are_no_replicas_to_wait_for(engine):
-    assert run(engine, "WAIT 1 0") == 0
-    assert run(engine, "WAIT 0 100") == 0
-    assert run(engine, "WAITAOF 0 1 0") == [0, 0]
-
-
-@pytest.mark.parametrize(
-    ("command", "error"),
-    [
-        ("WAIT x 0", "ERR value is not an integer or out of range"),
-        ("WAIT 0 x", "ERR timeout is not an integer or out of range"),
-        ("WAIT 0 -1", "ERR timeout is negative"),
-        ("WAIT 0 9223372036854775807", "ERR timeout is out of range"),
-        ("WAITAOF 2 0 0", "ERR value is out of range, value must between 0 and 1"),
-        ("WAITAOF 0 -1 0", "ERR value is out of range, must be positive"),
-        (
-            "WAITAOF 1 0 0",
-            f"ERR {NO_AOF}",
-        ),
-    ],
-)
-def test_wait_errors(engine, command, error):
-    assert refusal(engine, *command.split()) == error
-
-
-@pytest.mark.parametrize("command", ["WAIT 0 0", "WAITAOF 0 0 0"])
-def test_a_replica_does_not_wait(engine, command):
-    engine.core.is_replica = True
-    assert "cannot be used with replica instances" in refusal(engine, *command.split())

@@ -113,8 +113,21 @@ def _has_type(name: bytes) -> Test:
     if kind not in _TYPES:
         shown = name.decode("utf-8", "replace")
         raise ResponseError(f"ERR Unknown client type '{shown}'")
-    # Nobody here is a replica or a primary: those links are no sessions.
-    return lambda other: kind == (b"pubsub" if _listens(other) else b"normal")
+    wanted = b"slave" if kind == b"replica" else kind
+    return lambda other: wanted == client_type(other)
+
+
+def client_type(s: Session) -> bytes:
+    """Return the kind of client, as CLIENT LIST TYPE and the limits of buffers name it."""
+    if s.is_primary:
+        return b"master"
+    if _follows(s):
+        return b"slave"
+    return b"pubsub" if _listens(s) else b"normal"
+
+
+def _follows(s: Session) -> bool:
+    return s.replica is not None and s.replica.is_attached
 
 
 def _listens(s: Session) -> bool:
@@ -169,6 +182,8 @@ def _flags(s: Session) -> str:
     choice = s.tracking
     flags = (
         ("O", s in s.core.monitors.sessions),
+        ("S", _follows(s)),
+        ("M", s.is_primary),
         ("P", _listens(s)),
         ("x", s.queue is not None),
         ("b", s.id in s.core.blocking.sessions),

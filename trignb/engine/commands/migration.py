@@ -1,4 +1,4 @@
-"""Keys on their way to and from other servers: DUMP, RESTORE, MIGRATE, WAIT, WAITAOF."""
+"""Keys on their way to and from other servers: DUMP, RESTORE, MIGRATE."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from io import BufferedReader
 from typing import TYPE_CHECKING, NoReturn
 
 from trignb.datatypes.rdb import dump_value, is_intact, load_value
-from trignb.engine.args import INT64_MAX, syntax_error, to_int
+from trignb.engine.args import syntax_error, to_int
 from trignb.engine.events import GENERIC
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
@@ -253,57 +253,3 @@ def _complaint(reader: BufferedReader) -> bytes:
 
 def _give_up(doing: str) -> NoReturn:
     raise ResponseError(f"IOERR error or timeout {doing} to target instance") from None
-
-
-# -- waiting for replicas, of which there are none
-
-
-@command("WAIT")
-def wait(s: Session, args: Args) -> int:
-    """Counts the replicas that have this client's writes, without waiting for any."""
-    if s.core.is_replica:
-        raise ResponseError(
-            "ERR WAIT cannot be used with replica instances. Please also note that since"
-            " Redis 4.0 if a replica is configured to be writable (which is not the"
-            " default) writes to replicas are just local and are not propagated."
-        )
-    to_int(args[1])
-    _check_timeout(s, args[2])
-    return 0
-
-
-@command("WAITAOF")
-def waitaof(s: Session, args: Args) -> list[int]:
-    """Tells whether this client's writes are in the AOF, here and on replicas."""
-    local = _within(args[1], 0, 1)
-    if to_int(args[2]) < 0:
-        raise ResponseError("ERR value is out of range, must be positive")
-    _check_timeout(s, args[3])
-    if s.core.is_replica:
-        raise ResponseError(
-            "ERR WAITAOF cannot be used with replica instances. Please also note that"
-            " writes to replicas are just local and are not propagated."
-        )
-    has_aof = s.core.config.values["appendonly"]
-    if local and not has_aof:
-        raise ResponseError(
-            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
-        )
-    return [int(has_aof and s.core.aof.sync()), 0]
-
-
-def _within(text: bytes, low: int, high: int) -> int:
-    value = to_int(text)
-    if not low <= value <= high:
-        raise ResponseError(
-            f"ERR value is out of range, value must between {low} and {high}"
-        )
-    return value
-
-
-def _check_timeout(s: Session, text: bytes) -> None:
-    timeout_ms = to_int(text, "ERR timeout is not an integer or out of range")
-    if timeout_ms < 0:
-        raise ResponseError("ERR timeout is negative")
-    if timeout_ms > INT64_MAX - s.core.now_ms():
-        raise ResponseError("ERR timeout is out of range")

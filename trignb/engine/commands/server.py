@@ -103,12 +103,6 @@ def time(s: Session, args: Args) -> list[bytes]:
     return [b"%d" % seconds, b"%d" % (rest // 1000)]
 
 
-@command("ROLE")
-def role(s: Session, args: Args) -> list[Any]:
-    """Tells the role in replication."""
-    return [b"master", 0, []]
-
-
 @command("LOLWUT")
 def lolwut(s: Session, args: Args) -> Verbatim:
     """Shows the version."""
