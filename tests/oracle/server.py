@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -25,14 +26,27 @@ def find_redis_server() -> str | None:
 
 
 class RedisServer:
-    """A running redis-server; a context manager that ends it."""
+    """A running redis-server; a context manager that ends it.
 
-    def __init__(self, binary: str | None = None) -> None:
+    ``directory`` is one to start on, which stays when it ends; ``options`` are directives, with
+    ``_`` for ``-``.
+    """
+
+    def __init__(
+        self,
+        binary: str | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        **options: str,
+    ) -> None:
         path = binary or find_redis_server()
         if path is None:
             raise FileNotFoundError("redis-server is not installed")
         self.binary = path
-        self.directory = tempfile.mkdtemp(prefix="trignb-oracle-")
+        self._own = None
+        if directory is None:
+            directory = self._own = tempfile.mkdtemp(prefix="trignb-oracle-")
+        self.directory = os.fspath(directory)
+        self._options = {name.replace("_", "-"): v for name, v in options.items()}
         self._open: list[Connection] = []
         for attempt in range(_ATTEMPTS):
             self.port = _free_port()
@@ -41,7 +55,7 @@ class RedisServer:
                 break
             self._stop()
             if attempt == _ATTEMPTS - 1:
-                shutil.rmtree(self.directory, ignore_errors=True)
+                self._remove()
                 raise RuntimeError("redis-server does not start")
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -59,6 +73,7 @@ class RedisServer:
             "repl-timeout": 100000,
             "hz": 100,
             "dynamic-hz": "no",
+            **self._options,
         }
         words = [word for k, v in options.items() for word in (f"--{k}", str(v))]
         return subprocess.Popen(
@@ -69,12 +84,13 @@ class RedisServer:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(OSError):
-                connection = Connection(self.port)
-                is_ours = connection.execute("CONFIG", "GET", "dir")
-                connection.close()
-                return isinstance(is_ours, list) and is_ours[1] == (
-                    self.directory.encode()
-                )
+                with contextlib.closing(Connection(self.port)) as connection:
+                    is_ours = connection.execute("CONFIG", "GET", "dir")
+                    is_loading = str(connection.execute("DBSIZE")).startswith("LOADING")
+                if not is_loading:
+                    return isinstance(is_ours, list) and is_ours[1] == (
+                        self.directory.encode()
+                    )
             time.sleep(0.02)
         return False
 
@@ -99,7 +115,11 @@ class RedisServer:
         for connection in self._open:
             connection.close()
         self._stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._remove()
+
+    def _remove(self) -> None:
+        if self._own is not None:
+            shutil.rmtree(self._own, ignore_errors=True)
 
     def _stop(self) -> None:
         self.process.terminate()
