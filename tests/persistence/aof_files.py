@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import trignb
 from trignb.persistence.aof_file import read_commands
@@ -20,13 +21,13 @@ redis.registerStreamTrigger("reader", "log", (client, data) => {
 LUA = "#!lua name=mylib\nredis.register_function('f', function() return 'hi' end)"
 
 
-def engine_on(directory: Path, **config) -> trignb.Engine:
+def engine_on(directory: Path, **config: Any) -> trignb.Engine:
     """Return an engine that writes down what it does in a directory."""
     options = {"enable_debug_command": "yes", "appendonly": True, **config}
     return trignb.Engine(dir=str(directory), **options)
 
 
-def run(engine, text):
+def run(engine: trignb.Engine, text: str) -> Any:
     """Run a command given as words; returns an error's text for an error."""
     try:
         return engine.execute(*text.split())
@@ -34,7 +35,7 @@ def run(engine, text):
         return str(error)
 
 
-def run_all(engine, script: str) -> None:
+def run_all(engine: trignb.Engine, script: str) -> None:
     """Run a command per line."""
     for line in script.strip().splitlines():
         run(engine, line)
@@ -80,6 +81,6 @@ def write_files(directory: Path, **contents: bytes) -> None:
     (home / "appendonly.aof.manifest").write_text("".join(lines))
 
 
-def digest(engine) -> str:
+def digest(engine: trignb.Engine) -> str:
     """Return what DEBUG DIGEST says of all keys."""
-    return engine.execute("DEBUG", "DIGEST")
+    return str(engine.execute("DEBUG", "DIGEST"))
