@@ -28,13 +28,13 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: $(STAMP) lint redis-server chromium
+test: $(STAMP) lint redis-server chromium iredis
 	$(BIN)/python -m pytest $(WORKERS)
 	$(BIN)/python -m pytest $(WORKERS) --nbval --override-ini testpaths= -p no:cacheprovider \
 		--override-ini filterwarnings=default --override-ini timeout=300 notebooks
 
 # The tests that search (crashes, concurrency, fuzzing) with many more rounds: half an hour.
-test-long: $(STAMP) redis-server chromium
+test-long: $(STAMP) redis-server chromium iredis
 	TRIGNB_LONG=1 $(BIN)/python -m pytest --timeout=1800
 
 bench: $(STAMP) redis-server
@@ -71,3 +71,11 @@ chromium:
 		&& apt-get update -qq && apt-get install -qq -y --no-install-recommends \
 			chromium fonts-dejavu-core >/dev/null; \
 	} || echo "WARNING: no chromium: tests in a browser are skipped"
+
+# A client that the tests drive; it wants an older redis-py than we do, so it lives apart.
+.PHONY: iredis
+iredis: $(STAMP)
+	@test -x $(VENV)/iredis/bin/iredis || { \
+		$(BIN)/python -m venv $(VENV)/iredis \
+		&& $(VENV)/iredis/bin/pip install --quiet --disable-pip-version-check iredis; \
+	} || echo "WARNING: no iredis: the tests that drive it are skipped"
