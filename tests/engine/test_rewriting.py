@@ -10,7 +10,7 @@ import trignb
 from trignb.engine.config import Config
 from trignb.engine.rewriting import rewrite_file, rewritten
 from trignb.errors import ResponseError
-from trignb.server.main import read_directives
+from trignb.server.directives import read_directives, settle
 
 BEFORE = """\
 # my server
@@ -80,7 +80,8 @@ def test_what_was_written_is_read_again(config, tmp_path, name, value):
     rewrite_file(str(file), config)
     assert os.listdir(tmp_path) == ["redis.conf"]
     again = Config(16)
-    again.set_initial(read_directives([], file))
+    found = settle(read_directives([], file), again.parameters)
+    again.set_initial(found.values)
     assert again.text(name) == config.text(name)
 
 

@@ -88,6 +88,22 @@ def test_strangers_may_send_little() -> None:
     assert parse(request(b"AUTH", b"x"), is_stranger=True) == ([[b"AUTH", b"x"]], None)
 
 
+def test_strangers_are_read_one_command_at_a_time() -> None:
+    parser = RequestParser()
+    parser.is_stranger = True
+    many = request(*[b"x"] * 20)
+    assert parser.feed(request(b"AUTH", b"x") + many) == [[b"AUTH", b"x"]]
+    parser.is_stranger = False
+    assert parser.feed(b"") == [[b"x"] * 20]
+    assert parser.error is None
+
+
+@pytest.mark.parametrize("line", [b"PING\0\r\n", b"*\0\r\n", b"*1\r\n$\0\r\n"])
+def test_a_zero_byte_hides_the_end_of_its_line(line: bytes) -> None:
+    assert parse(line + request(b"PING")) == ([], None)
+    assert parse(line + b"x" * 70_000)[1] is not None
+
+
 def test_empty_and_negative_counts_are_no_commands() -> None:
     assert parse(b"*0\r\n*-1\r\n\r\n" + request(b"PING")) == ([[b"PING"]], None)
 
@@ -104,6 +120,7 @@ def test_empty_and_negative_counts_are_no_commands() -> None:
         (b'"a"b', None),
         (b'"a', None),
         (b"   ", []),
+        (b"\x0b\x0ca\x0bb c\x0c", [b"a\x0bb", b"c\x0c"]),
     ],
 )
 def test_inline_words(line: bytes, words: list[bytes] | None) -> None:

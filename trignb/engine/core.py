@@ -252,7 +252,7 @@ class Core:
             raise session.refuse(container, str(wrong_arity(container.name)))
         command = subcommands.get(args[1]) or subcommands.get(args[1].upper())
         if command is None:
-            given = _printable(args[1], 128)
+            given = _as_text(_printable(args[1], 128))
             raise session.refuse(
                 None,
                 f"ERR unknown subcommand '{given}'. Try {container.name.upper()} HELP.",
@@ -668,15 +668,21 @@ def _closed(_command: Command, _args: list[bytes]) -> None:
 
 
 def _unknown_command(args: list[bytes]) -> str:
-    name = _printable(args[0], 128)
-    shown = ""
+    shown = b""
     for arg in args[1:]:
         if len(shown) >= 128:
             break
-        shown += f"'{_printable(arg, 128 - len(shown))}' "
-    return f"ERR unknown command '{name}', with args beginning with: {shown}"
+        shown += b"'%b' " % _printable(arg, 128 - len(shown))
+    name, given = _as_text(_printable(args[0], 128)), _as_text(shown)
+    return f"ERR unknown command '{name}', with args beginning with: {given}"
 
 
-def _printable(arg: bytes, limit: int) -> str:
-    text = arg[:limit].decode("utf-8", "replace")
-    return text.replace("\r", " ").replace("\n", " ").replace("\0", " ")
+def _printable(arg: bytes, limit: int) -> bytes:
+    """Return so much of an argument as an error shows; C's texts end at a zero byte."""
+    text = arg[:limit].partition(b"\0")[0]
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def _as_text(shown: bytes) -> str:
+    # Bytes that are no text go over the wire as they came.
+    return shown.decode("utf-8", "surrogateescape")

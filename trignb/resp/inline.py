@@ -7,7 +7,9 @@ from typing import Final
 
 __all__ = ["split_inline"]
 
+# What stands between words, and what ends one: vertical tabs and form feeds do not.
 _SPACE: Final = rb" \t\n\r\0\v\f"
+_END: Final = rb" \t\n\r\0"
 _ESCAPES: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
 
 _WORD: Final = re.compile(
@@ -17,7 +19,7 @@ _WORD: Final = re.compile(
     + rb"""]*
     (?P<word>
         (?: [^"'"""
-    + _SPACE
+    + _END
     + rb"""]
           | "(?:[^"\\]|\\.)*" (?=["""
     + _SPACE
@@ -29,6 +31,7 @@ _WORD: Final = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_UNUSUAL: Final = (b'"', b"'", b"\v", b"\f")
 _PIECE: Final = re.compile(
     rb"""(?P<plain>[^"']+)|"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'""",
     re.DOTALL,
@@ -43,7 +46,7 @@ def split_inline(line: bytes) -> list[bytes] | None:
     Double quotes know escapes (``\n``, ``\x0a``), single quotes only ``\'``. A closing
     quote ends its word, so a blank or the end of the line must follow.
     """
-    if b'"' not in line and b"'" not in line:
+    if not any(byte in line for byte in _UNUSUAL):
         return _split_plain(line)
     words: list[bytes] = []
     at = 0

@@ -41,7 +41,8 @@ class RequestParser:
     max_bulk : int
         Bytes an argument may have (``proto-max-bulk-len``).
     is_stranger : bool
-        The client has not authenticated: it may send small commands only.
+        The client has not authenticated: it may send small commands only, and `feed` gives
+        one at a time, as it may be the one that says who it is.
     error : ProtocolError or None
         What was wrong with the bytes after the commands that `feed` gave last. Nothing is read
         after it.
@@ -136,12 +137,15 @@ class RequestParser:
                 if end is None:
                     return
                 at = end
+                if commands and self.is_stranger:
+                    return
         finally:
             del rest[:at]
 
     def _read_inline(self, at: int, commands: list[list[bytes]]) -> int | None:
         end = self._rest.find(b"\n", at)
-        if end < 0:
+        # A zero byte hides the end of its line, as it does from Redis.
+        if end < 0 or self._rest.find(b"\0", at, end) >= 0:
             if len(self._rest) - at > _LINE_LIMIT:
                 raise ProtocolError("too big inline request")
             return None
@@ -171,7 +175,8 @@ class RequestParser:
         if end is None:
             return None
         if self._rest[at] != 0x24:
-            raise ProtocolError(f"expected '$', got '{chr(self._rest[at])}'")
+            got = self._rest[at : at + 1].decode("utf-8", "surrogateescape")
+            raise ProtocolError(f"expected '$', got '{got}'")
         length = _to_int(self._rest[at + 1 : end])
         if length is None or not 0 <= length <= self.max_bulk:
             raise ProtocolError("invalid bulk length")
@@ -182,7 +187,7 @@ class RequestParser:
 
     def _line_end(self, at: int, too_long: str) -> int | None:
         end = self._rest.find(b"\r", at)
-        if end < 0:
+        if end < 0 or self._rest.find(b"\0", at, end) >= 0:
             if len(self._rest) - at > _LINE_LIMIT:
                 raise ProtocolError(too_long)
             return None

@@ -140,10 +140,11 @@ class Connection:
         parser.max_bulk = server.values["proto-max-bulk-len"]
         parser.is_stranger = not self.session.authenticated
         commands = parser.feed(data)
-        if self._waiter is not None or self._backlog or self._held is not None:
-            self._backlog.extend(commands)
-        else:
-            self._process(commands)
+        self._run_or_keep(commands)
+        while commands and parser.is_stranger and not self._is_closing:
+            parser.is_stranger = not self.session.authenticated
+            commands = parser.feed(b"")
+            self._run_or_keep(commands)
         if parser.buffered > _SMALL_QUERY:
             limit = server.values["client-query-buffer-limit"]
             if self.query_bytes > limit:
@@ -158,11 +159,16 @@ class Connection:
         if parser.error is not None and not self._backlog:
             self._refuse_protocol()
 
+    def _run_or_keep(self, commands: list[list[bytes]]) -> None:
+        if self._waiter is not None or self._backlog or self._held is not None:
+            self._backlog.extend(commands)
+        else:
+            self._process(commands)
+
     def _refuse_protocol(self) -> None:
         if not self._is_closing:
-            self.out.append(
-                b"-ERR Protocol error: %b\r\n" % str(self._parser.error).encode()
-            )
+            error = ResponseError(f"ERR Protocol error: {self._parser.error}")
+            self.out.append(encode_error(error))
             self._is_closing = True
             self.queue()
 
