@@ -31,6 +31,8 @@ LAYERS = {
     "trignb.replication": 4,
     "trignb.server": 5,
     "trignb.api": 5,
+    "trignb.causes": 5,
+    "trignb.rehearsal": 5,
     "trignb.tables": 5,
     "trignb.views": 5,
     "trignb.client": 5,

@@ -12,6 +12,7 @@ from os import PathLike, fspath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from trignb.causes import Causes
 from trignb.engine.core import Core
 from trignb.engine.dispatch import make_execute
 from trignb.engine.files import replacing
@@ -66,7 +67,7 @@ class Snapshot:
     __hash__ = None  # type: ignore[assignment]
 
 
-class Engine(Tables, Views):
+class Engine(Tables, Views, Causes):
     """A Redis-compatible keyspace in this process, with triggers and functions.
 
     Parameters

@@ -197,9 +197,10 @@ class Blocking:
             for waiter in list(self.queues.get(place, ())):
                 value = data.get(key)
                 if waiter.kind is None or type(value) is waiter.kind:
-                    self._retry(waiter)
+                    self.retry(waiter)
 
-    def _retry(self, waiter: Waiter) -> None:
+    def retry(self, waiter: Waiter) -> None:
+        """Serve a client that waits, if there is something for it now; a unit of its own."""
         core, session = self.core, waiter.session
         outer, core.argv = core.argv, waiter.args
         core.unit_ns = 0

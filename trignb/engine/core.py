@@ -43,6 +43,7 @@ from trignb.engine.scan import Cursors
 from trignb.engine.slowlog import SlowLog
 from trignb.engine.table import CommandTable
 from trignb.engine.timing import Timing
+from trignb.engine.tracing import Tracing
 from trignb.engine.tracking import TrackingTable
 from trignb.engine.traffic import Traffic
 from trignb.errors import EngineClosed, ResponseError
@@ -208,6 +209,7 @@ class Core:
         self.timing = Timing(self)
         self.slowlog = SlowLog(self)
         self.latency = LatencyMonitor(self)
+        self.tracing = Tracing(self)
         self.run = make_run(self)
         self.config.attach(self)
 
@@ -560,6 +562,11 @@ class Core:
             if log.records.maxlen:
                 self._stop_notifications = self.listen(log.on_event, log.mask, LOG_LAST)
 
+    @property
+    def is_noting(self) -> bool:
+        """Whether the notification log is filled."""
+        return self._stop_notifications is not None
+
     def record_commands(self, size: int | None = None) -> None:
         """Note commands from now on; `size` changes how many are kept (0: none)."""
         with self.lock:
@@ -567,12 +574,22 @@ class Core:
             if size is not None and size != log.records.maxlen:
                 log.records = deque(log.records, maxlen=size)
             log.enabled = bool(log.records.maxlen)
-            self.rearm_sessions()
+            self.observers_changed()
+
+    def observers_changed(self) -> None:
+        """Take note that the command log or a trace begins or ends."""
+        self.commands.watched = self.commands.enabled or self.tracing.is_armed
+        self.rearm_sessions()
 
     @property
     def observed(self) -> bool:
-        """Whether somebody looks at every command: the command log, the clock, MONITOR."""
-        return self.commands.enabled or self.timing.enabled or bool(self.monitoring)
+        """Whether somebody looks at every command: log, clock, MONITOR, a trace."""
+        return (
+            self.commands.enabled
+            or self.timing.enabled
+            or self.tracing.is_armed
+            or bool(self.monitoring)
+        )
 
     def rearm_sessions(self) -> None:
         """Let every session see that gates or observers have changed."""

@@ -144,11 +144,14 @@ class NotificationLog:
 
 
 class CommandLog:
-    """The last commands, oldest first, in ``records``; filled while ``enabled``."""
+    """The last commands, oldest first, in ``records``; filled while ``enabled``.
+
+    ``watched`` is what libraries go by: whether this log or a trace wants their commands.
+    """
 
     def __init__(self, size: int) -> None:
         self.records: deque[CommandRecord] = deque(maxlen=size)
-        self.enabled = False
+        self.enabled = self.watched = False
         self._numbers = count(1)
 
     def next_seq(self) -> int:

@@ -26,6 +26,7 @@ __all__ = [
     "VALUE_SAMPLES",
     "estimate_database",
     "estimate_key",
+    "estimate_value",
     "resident_bytes",
 ]
 
@@ -67,6 +68,11 @@ def estimate_key(db: Database, key: bytes, samples: int = VALUE_SAMPLES) -> int:
     else:
         size = _ENTRY_BYTES + getsizeof(key) + _SIZES[kind](value, samples)
     return size + DEADLINE_BYTES if key in db.expires else size
+
+
+def estimate_value(value: Any, samples: int = VALUE_SAMPLES) -> int:
+    """Return the bytes that a value takes by itself."""
+    return _SIZES[type(value)](value, samples)
 
 
 def estimate_database(db: Database) -> int:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from trignb.engine.session import Session
     from trignb.functions.library import Function
     from trignb.functions.registry import Registry
+    from trignb.functions.sections import LibrarySection
     from trignb.reply import Reply
 
-__all__ = ["call_function", "parse_count"]
+__all__ = ["FunctionRun", "call_function", "parse_count"]
 
 JS_OUT_OF_MEMORY: Final = "JS engine reached OOM state and can not run any more code"
 
@@ -76,7 +77,9 @@ def call_function(
     may_block = is_async and core.nesting == 1
     if function.is_coroutine and not may_block:
         raise ResponseError(_CANNOT_BLOCK)
-    return FunctionRun(registry, function).run(session, args, given, may_block)
+    return registry.function_run(registry, function).run(
+        session, args, given, may_block
+    )
 
 
 def _split_name(name: bytes) -> tuple[str, str]:
@@ -148,10 +151,17 @@ class FunctionRun:
         self.waiter = Waiter(session, args, [], _nothing_to_try, 0.0, None)
         raise Blocked(self.waiter)
 
-    def _start(self, session: Session, given: list[bytes], may_block: bool) -> Reply:
+    def _start(
+        self,
+        session: Session,
+        given: list[bytes],
+        may_block: bool,
+        section: LibrarySection | None = None,
+    ) -> Reply:
         function, registry = self.function, self.registry
         runtime, core = function.owner.runtime, registry.core
-        section = function.section(session.user, may_block)
+        if section is None:
+            section = function.section(session.user, may_block)
         before_db, section.db = section.db, session.db
         frame, core.frame = core.frame, section.frame
         before, registry.in_library = registry.in_library, True

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trignb.engine.blocking import Blocked, Waiter
@@ -171,6 +172,19 @@ class LibraryHost:
             gate(section.session, command, argv)
         return command
 
+    def execute_watched(self, section: LibrarySection, argv: list[bytes]) -> Reply:
+        """Run a command for the command log, for a trace, or for both."""
+        core = self.core
+        recorded = core.commands.enabled
+        run = self.execute_recorded if recorded else self.execute_checked
+        return core.tracing.guard(section.session, argv, partial(run, section, argv))
+
+    def execute_checked(self, section: LibrarySection, argv: list[bytes]) -> Reply:
+        """Run a command."""
+        command = self.check(section, argv)
+        section.session.db = section.db
+        return self.core.call(section.session, command, argv)
+
     def execute_recorded(self, section: LibrarySection, argv: list[bytes]) -> Reply:
         """Run a command and note it in the command log."""
         core, log = self.core, self.core.commands
@@ -179,9 +193,7 @@ class LibraryHost:
         reply: Reply = None
         failure: str | None = None
         try:
-            command = self.check(section, argv)
-            section.session.db = section.db
-            reply = core.call(section.session, command, argv)
+            reply = self.execute_checked(section, argv)
             return reply
         except BaseException as error:
             failure = str(error) or type(error).__name__
@@ -267,6 +279,7 @@ class LibraryHost:
         core.nesting = 1
         core.unit_ns = 0
         core.argv = None
+        registry.block_began(section)
         return section
 
     def block_timeout_ms(self) -> int:
@@ -293,6 +306,7 @@ class LibraryHost:
             raise
         finally:
             core.nesting = 0
+            self.registry.block_ended(section)
 
     def cluster_origin(self, origin: Origin) -> Origin:
         """Return the origin of a cluster function: the caller's, without writes."""
@@ -351,8 +365,8 @@ def make_execute(
     def execute(section: LibrarySection, argv: list[bytes]) -> Reply:
         command = find(argv[0])
         n = len(argv)
-        if commands.enabled:
-            return host.execute_recorded(section, argv)
+        if commands.watched:
+            return host.execute_watched(section, argv)
         if (
             command is None
             or (n != command.arity and (command.arity > 0 or n < -command.arity))

@@ -28,6 +28,7 @@ from trignb.functions.library import (
 from trignb.functions.listing import ListRequest, describe
 from trignb.functions.prologue import check_api_version, parse_prologue
 from trignb.functions.streams import Streams, StreamTrigger, check_same_prefix
+from trignb.functions.tracing import RunTracer
 from trignb.functions.triggers import KeyspaceTrigger, Triggers, TriggerStatistics
 from trignb.js.runtime import (
     CLUSTER_FUNCTION,
@@ -42,6 +43,10 @@ from trignb.reply import OK, Status
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
+    from trignb.functions.calls import FunctionRun
+    from trignb.functions.sections import LibrarySection
+    from trignb.functions.streams import RecordRun
+    from trignb.functions.triggers import TriggerRun
     from trignb.js.runtime import Host, Registration, Runtime
 
 __all__ = ["Access", "Registry"]
@@ -120,8 +125,15 @@ class Registry:
         self._positions = count()
         self._retired: list[LibraryHost] = []
         self._session: Session | None = None
+        # What runs are made of, and who hears of sections of `client.block`.
+        self.trigger_run: type[TriggerRun]
+        self.record_run: type[RecordRun]
+        self.function_run: type[FunctionRun]
+        self.block_began: Callable[[LibrarySection], None]
+        self.block_ended: Callable[[LibrarySection], None]
         self.triggers = Triggers(self)
         self.streams = Streams(self)
+        self.tracer = RunTracer(self)
         config.add_parameters(core.config)
         self._follow_config()
         core.add_family(commands.make_family(self))

@@ -24,7 +24,8 @@ class Origin:
     """On whose behalf background work runs; equal ones share everything.
 
     ``kind``, and ``trigger`` where there is one, are what its commands and their events are
-    put down to.
+    put down to; ``span`` numbers what a trace saw begin it (see
+    `trignb.functions.tracing`), 0 without one.
     """
 
     library: str
@@ -33,6 +34,7 @@ class Origin:
     no_writes: bool = False
     allow_oom: bool = False
     trigger: str | None = None
+    span: int = 0
 
     def frame(self) -> Frame:
         """Return what a section of this origin does is put down to."""

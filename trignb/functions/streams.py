@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from trignb.functions.statistics import Times
     from trignb.js.runtime import Job, Registration
 
-__all__ = ["StreamPosition", "StreamTrigger", "Streams", "check_same_prefix"]
+__all__ = [
+    "RecordRun",
+    "StreamPosition",
+    "StreamTrigger",
+    "Streams",
+    "check_same_prefix",
+]
 
 _MS: Final = 1_000_000
 
@@ -190,18 +196,18 @@ class RecordRun:
         if registry.is_guarded:
             refusal = registry.refusal(trigger, self.where.name)
             if refusal is not None:
-                self._acknowledge(refusal)
+                self.acknowledge(refusal)
                 return True
         try:
             job = self._start()
         except (JsError, JsTerminated) as error:
-            self._acknowledge(error)
+            self.acknowledge(error)
             return True
         except BaseException as error:
-            self._acknowledge(error)
+            self.acknowledge(error)
             raise
         if job is None:
-            self._acknowledge(None)
+            self.acknowledge(None)
             return True
         trigger.owner.host.adopt(job, self)
         return False
@@ -232,14 +238,14 @@ class RecordRun:
         """Acknowledge a record whose callback ended in the background, and read on."""
 
         def unit() -> None:
-            self._acknowledge(job.error)
+            self.acknowledge(job.error)
             trigger = self.streams.current(self.source)
             if trigger is not None:
                 self.streams.read_on(trigger, self.db, self.where, self.frame)
 
         self.streams.core.run_unit(unit)
 
-    def _acknowledge(self, error: BaseException | None) -> None:
+    def acknowledge(self, error: BaseException | None) -> None:
         """Count the record as processed; a failed one is never tried again."""
         where, registry = self.where, self.streams.registry
         trigger = self.streams.current(self.source)
@@ -439,7 +445,8 @@ class Streams:
             frame.depth,
             trigger.name,
         )
-        return RecordRun(self, trigger, db, where, entry_id, items, own)
+        make_run = self.registry.record_run
+        return make_run(self, trigger, db, where, entry_id, items, own)
 
     # -- acknowledgement
 
@@ -460,9 +467,9 @@ class Streams:
                 ],
             )
         if trigger.trimmed:
-            self.core.queue_job(lambda: self._trim(db, name))
+            self.core.queue_job(lambda: self.trim(db, name))
 
-    def _trim(self, db: Database, name: bytes) -> None:
+    def trim(self, db: Database, name: bytes) -> None:
         """Remove what no trigger needs any more; no event, an emptied stream stays."""
         stream = db.data.get(name)
         needed = [

@@ -392,7 +392,7 @@ def make_listener(registry: Registry, index: PrefixIndex[KeyspaceTrigger]) -> An
         for trigger in found:
             statistics = trigger.statistics
             now = clock.read()
-            run = TriggerRun(trigger, db, name, key, now, seq, depth)
+            run = registry.trigger_run(trigger, db, name, key, now, seq, depth)
             try:
                 statistics.triggered += 1
                 statistics.last_run_ns = now

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from trignb.functions.library import Library
     from trignb.notebook.reply import Reply
 
-__all__ = ["Note", "library_line", "reply_html", "source_html", "table_html"]
+__all__ = [
+    "Note",
+    "library_line",
+    "reply_html",
+    "source_html",
+    "table_html",
+    "text_html",
+]
 
 _TABLES: Final = frozenset(
     [
@@ -77,6 +84,11 @@ def table_html(frame: pd.DataFrame, limit: int) -> str:
 def _cell(value: Any) -> str:
     # A missing value is the only one that differs from itself.
     return "" if value is None or value != value else escape(str(value))
+
+
+def text_html(text: str) -> str:
+    """Return text as it stands."""
+    return f'<pre style="{_STYLE}">{escape(text)}</pre>' if text else ""
 
 
 def source_html(code: str, caption: str) -> str:

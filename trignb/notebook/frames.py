@@ -352,7 +352,7 @@ def _notifications_frame(
     # Not zip(*records), which makes an iterator per record first.
     fields = [[record[at] for record in records] for at in range(_FIELDS)]
     seq, time_ns, db, kind, event, key, key_type = fields[:7]
-    origin, _args, command_seq, cause_seq, depth, fired = fields[7:]
+    origin, _args, command_seq, cause_seq, depth, fired = fields[7:13]
     data = {
         "seq": columns.count(seq),
         "time": columns.times(time_ns),

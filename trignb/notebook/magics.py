@@ -37,8 +37,9 @@ from trignb.notebook.expand import expand
 from trignb.notebook.hints import hint
 from trignb.notebook.javascript import js_error, library_source
 from trignb.notebook.notes import CellNotes
+from trignb.notebook.observing import Observed
 from trignb.notebook.options import Option, Parsed, flag, number, parse, word
-from trignb.notebook.reply import Replies, Reply, Style
+from trignb.notebook.reply import Replies, Reply, Style, parts_of
 from trignb.notebook.subcommands.registry import run_subcommand
 from trignb.notebook.tokenize import CommandLine, read_cell, read_line, split
 from trignb.notebook.workbench import LIBRARY_NAME, Bench, Source, Workbench
@@ -66,6 +67,8 @@ _SHARED: Final[Mapping[str, Option]] = {
     "--no-expand": flag("literal"),
     "--engine": word("engine"),
     "--ok": flag("ok"),
+    "--trace": flag("trace"),
+    "--dry-run": flag("dry"),
 }
 _LINE: Final[Mapping[str, Option]] = {
     **_SHARED,
@@ -244,6 +247,8 @@ class TrignbMagics(Magics):
         run = _Run(self, options, names)
         replies = run.execute(commands)
         several = len(replies) != 1 or options.get("repeat", 1) != 1
+        if not several:
+            run.observed.mark(replies[0])
         return self._deliver(replies if several else replies[0], options)
 
     def _line_commands(self, options: Parsed) -> list[CommandLine]:
@@ -287,9 +292,13 @@ class TrignbMagics(Magics):
 
     def _deliver(self, result: Reply | Replies, options: Parsed) -> Any:
         """Return the result in the form that was asked for."""
+        as_table = options.get("df") or self.autopandas
+        if options.get("value") or as_table:
+            for part in parts_of(result):
+                _publish(part)
         if options.get("value"):
             return result.value
-        if options.get("df") or self.autopandas:
+        if as_table:
             only = isinstance(result, Replies) and len(result) == 1
             return result[0].df() if only else result.df()
         return result
@@ -429,6 +438,9 @@ class _Run:
         self.names = names
         self.in_cell = in_cell
         self.bench = magics.workbench.bench(options.get("engine"))
+        self.observed = Observed(
+            traced=options.get("trace", False), rehearsed=options.get("dry", False)
+        )
         self.style = magics.style(options)
         self.lenient = options.get("ok") or magics.on_error == "show"
         self.expands = magics.expand == "braces" and not options.get("literal")
@@ -437,6 +449,20 @@ class _Run:
 
     def execute(self, commands: list[CommandLine]) -> Replies:
         """Run the commands and return their replies."""
+        try:
+            with self.observed.around(self.bench) as self.bench:
+                self._run_all(commands)
+        except Exception:
+            self._show_so_far()
+            raise
+        return self._replies()
+
+    def _replies(self) -> Replies:
+        replies = Replies(self.replies, self.prompts)
+        self.observed.mark(replies)
+        return replies
+
+    def _run_all(self, commands: list[CommandLine]) -> None:
         options = self.options
         atomic = options.get("atomic", False)
         steps = [_MULTI, *commands, _EXEC] if atomic and commands else commands
@@ -445,13 +471,10 @@ class _Run:
             try:
                 for command in steps:
                     self._step(command)
-            except BaseException as error:
+            except BaseException:
                 if atomic and self.bench.session.queue is not None:
                     self.bench.session.execute("DISCARD")
-                if isinstance(error, Exception):
-                    self._show_so_far()
                 raise
-        return Replies(self.replies, self.prompts)
 
     def _echoes(self, count: int) -> bool:
         if not self.in_cell:
@@ -493,9 +516,14 @@ class _Run:
         return failure
 
     def _show_so_far(self) -> None:
-        if self.replies and not self.options.get("quiet"):
-            publish: Any = display  # untyped upstream
-            publish(Replies(self.replies, self.prompts))
+        replies = self._replies()
+        if (replies or parts_of(replies)) and not self.options.get("quiet"):
+            _publish(replies)
+
+
+def _publish(shown: Any) -> None:
+    publish: Any = display  # untyped upstream
+    publish(shown)
 
 
 _MULTI: Final = CommandLine(tuple(split("MULTI")), "MULTI")

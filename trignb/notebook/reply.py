@@ -25,7 +25,9 @@ from trignb.reply import NullArray, Status, Verbatim, format_double
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Replies", "Reply", "Style", "decode"]
+    from trignb.notebook.trace import KeyDiff, Trace
+
+__all__ = ["Replies", "Reply", "Style", "decode", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,15 @@ class Reply:
         The protocol it was asked in, 2 or 3.
     elapsed_ms : float
         How long it took, in milliseconds of the system's time.
+    trace : Trace or None
+        Who caused what, of a command that was run with ``--trace``.
+    diff : KeyDiff or None
+        What became of the keys, of a dry run.
     """
 
     __hash__ = None  # type: ignore[assignment]
+    trace: Trace | None = None
+    diff: KeyDiff | None = None
 
     def __init__(
         self,
@@ -203,14 +211,14 @@ class Reply:
     # -- in a notebook
 
     def __repr__(self) -> str:
-        return self.text
+        return _with_parts(self)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         from trignb.notebook.display import reply_html
 
         bundle = {"text/plain": self.text}
         html = reply_html(self)
-        return {"text/html": html, **bundle} if html else bundle
+        return _bundle(self, {"text/html": html, **bundle} if html else bundle)
 
 
 class Replies(Sequence[Reply]):
@@ -220,9 +228,13 @@ class Replies(Sequence[Reply]):
     ----------
     prompts : tuple of str
         What stood before each command and the command itself; empty without echo.
+    trace, diff : Trace or None, KeyDiff or None
+        As of a `Reply`, of all the commands.
     """
 
     __hash__ = None  # type: ignore[assignment]
+    trace: Trace | None = None
+    diff: KeyDiff | None = None
 
     def __init__(self, replies: Sequence[Reply], prompts: Sequence[str] = ()) -> None:
         self._replies = tuple(replies)
@@ -293,12 +305,40 @@ class Replies(Sequence[Reply]):
         return [record for reply in self._replies for record in reply._records]
 
     def __repr__(self) -> str:
-        return self.text
+        return _with_parts(self)
 
     def _repr_mimebundle_(self, **options: object) -> dict[str, str]:
+        bundle = {"text/plain": self.text}
         if len(self) == 1 and not any(self.prompts):
-            return self._replies[0]._repr_mimebundle_(**options)
-        return {"text/plain": self.text}
+            bundle = self._replies[0]._repr_mimebundle_(**options)
+        return _bundle(self, bundle)
+
+
+# -- what is shown below the replies
+
+
+def parts_of(shown: Reply | Replies) -> list[Trace | KeyDiff]:
+    """Return what is shown below: what became of the keys, and the trace."""
+    return [part for part in (shown.diff, shown.trace) if part is not None]
+
+
+def _with_parts(shown: Reply | Replies) -> str:
+    return "\n\n".join(filter(None, [shown.text, *map(repr, parts_of(shown))]))
+
+
+def _bundle(shown: Reply | Replies, bundle: dict[str, str]) -> dict[str, str]:
+    """Return what is displayed, with what is shown below."""
+    parts = parts_of(shown)
+    if not parts:
+        return bundle
+    bundle["text/plain"] = _with_parts(shown)
+    reply = shown if isinstance(shown, Reply) else next(iter(shown), None)
+    if reply is None or reply.style.display != "text":
+        from trignb.notebook.display import text_html
+
+        html = bundle.get("text/html") or text_html(shown.text)
+        bundle["text/html"] = html + "".join(part._repr_html_() for part in parts)
+    return bundle
 
 
 def decode(value: Any) -> Any:

@@ -22,6 +22,7 @@ from trignb.notebook.text import readable
 if TYPE_CHECKING:
     from trignb.api import Engine
     from trignb.engine.session import Session
+    from trignb.notebook.trace import Trace
 
 __all__ = [
     "DEFAULT_ENGINE",
@@ -85,6 +86,8 @@ class Bench:
     awaited : list of (str, int, int)
         Libraries whose background was waited for, each with the numbers of the last lines
         of the log before and behind; emptied by who shows them.
+    trace : Trace or None
+        The last one, of this bench or of a cell.
     lines_seen, errors_seen : int
         Number of the last line of the log, and of the last error, that cells have seen.
     """
@@ -95,9 +98,26 @@ class Bench:
         self.session = self._new_session(resp)
         self.sources: dict[str, Source] = {}
         self.awaited: list[tuple[str, int, int]] = []
+        self.trace: Trace | None = None
         registry = engine.library_registry
         self.lines_seen = last_line(engine)
         self.errors_seen = registry.errors_noted
+
+    def start_trace(self) -> None:
+        """Trace all clients from now on, in place of what is traced by now."""
+        self.end_trace()
+        self.trace = self.engine.trace("all")
+        self.trace.__enter__()
+
+    def note_trace(self, trace: Trace) -> None:
+        """Keep the trace of a cell, unless one over several cells is open."""
+        if self.trace is None or not self.trace.is_open:
+            self.trace = trace
+
+    def end_trace(self) -> None:
+        """Begin nothing new for the trace."""
+        if self.trace is not None and self.trace.is_open:
+            self.trace.__exit__(None, None, None)
 
     def _new_session(self, resp: int) -> Session:
         return self.engine.session(resp=resp, name="notebook")
@@ -195,6 +215,8 @@ class Bench:
     def close(self) -> None:
         """Leave the engine; close it when it is the workbench's own."""
         self.session.close()
+        if self.trace is not None:
+            self.trace.close()
         if self.engine.board is not None:
             self.engine.board.close()
         if self.owned:
