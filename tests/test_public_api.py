@@ -50,6 +50,8 @@ ENGINE = {
     "load",
     "logs",
     "notifications",
+    "replica",
+    "replication_log",
     "reset",
     "restore",
     "save",

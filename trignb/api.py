@@ -30,6 +30,8 @@ from trignb.persistence.loading import load as load_contents
 from trignb.persistence.rdb_file import read_rdb
 from trignb.persistence.saving import Saver
 from trignb.replication.commands import following_family, waiting_family
+from trignb.replication.local import LocalLink, PrimaryClock
+from trignb.replication.log import PropagationLog
 from trignb.replication.role import Replication
 from trignb.tables import Tables
 from trignb.views import Views
@@ -139,6 +141,7 @@ class Engine(Tables, Views, Causes):
         self.replication.listeners.append(self.library_registry.role_changed)
         core.add_family(following_family(self.replication))
         core.add_family(waiting_family(self.replication))
+        self.propagation_log = PropagationLog(core)
         if log_size is not None:
             core.record_notifications(log_size)
         if config:
@@ -325,6 +328,37 @@ class Engine(Tables, Views, Causes):
             self.core, host, port, unixsocket=unixsocket, tls_port=tls_port
         ).start()
 
+    def replica(self, **config: str | int | float | bool) -> Engine:
+        """Return an engine in this process that is a replica of this one.
+
+        It has keys, Lua functions and libraries, and by the time a command here returns it has
+        that command's effects, those of triggers included. Its own triggers are silent, and it
+        refuses writes (READONLY) until ``REPLICAOF NO ONE`` makes it a primary. Its clock is
+        this engine's. When this engine is closed it goes on with what it has.
+
+        Parameters
+        ----------
+        **config
+            Parameters of the replica, as for `Engine`.
+
+        Examples
+        --------
+        >>> with Engine() as engine, engine.replica() as replica:
+        ...     engine.execute("SET", "greeting", "hello")
+        ...     replica.execute("GET", "greeting")
+        'OK'
+        b'hello'
+        """
+        copy = Engine(
+            PrimaryClock(self.clock), len(self.core.databases), None, **config
+        )
+        try:
+            LocalLink(self.replication, copy.replication).start()
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
     # -- libraries
 
     def load(
@@ -467,6 +501,7 @@ class Engine(Tables, Views, Causes):
                 self.library_registry.clear()
             self.core.notifications.clear()
             self.core.commands.clear()
+            self.propagation_log.clear()
             self.core.contents_replaced()
 
     def close(self) -> None:

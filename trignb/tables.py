@@ -309,6 +309,18 @@ class Tables:
         self.core.record_commands()
         return frames.commands(self._engine)
 
+    def replication_log(self, size: int | None = None) -> DataFrame:
+        """Return the commands propagated so far, oldest first; noting starts with this call.
+
+        These are what replicas and append-only files get: the effects of each unit, in
+        ``MULTI`` and ``EXEC`` where there are several. ``size`` changes how many are kept
+        (10,000; 0 keeps none).
+        """
+        from trignb.notebook import replication_frame
+
+        self._engine.propagation_log.start(size)
+        return replication_frame.replication_log(self._engine)
+
     def errors(self) -> DataFrame:
         """Return every failure of a library, with its position there; oldest first."""
         from trignb.notebook import reports

@@ -63,6 +63,7 @@ redis.registerStreamTrigger('s', 'st:', () => {});"""
 
 def fill(engine: trignb.Engine) -> None:
     engine.commands()
+    engine.replication_log()
     engine.load(SOURCE)
     engine.call("lib.f")
     engine.execute("HSET", "user:1", "name", "tom")
@@ -73,7 +74,7 @@ def test_every_frame_is_documented(engine: trignb.Engine) -> None:
     asked = {"keys_frame", "logs"}
     assert set(SCHEMAS) >= asked | {
         *("triggers", "stream_triggers", "latencies", "functions", "libraries"),
-        *("notifications", "commands", "errors"),
+        *("notifications", "commands", "errors", "replication_log"),
     }
 
 

@@ -74,7 +74,8 @@ class Failover:
             raise ResponseError("ERR FAILOVER is not valid when server is a replica.")
         if self.state != _NONE:
             raise ResponseError("ERR FAILOVER already in progress.")
-        replicas = replication.replicas.attached()
+        # One in this process listens nowhere.
+        replicas = [r for r in replication.replicas.attached() if not r.is_local]
         if not replicas:
             raise ResponseError("ERR FAILOVER requires connected replicas.")
         if plan.is_forced and not (plan.target and plan.timeout_s):
@@ -119,6 +120,7 @@ class Failover:
     def _is_ready(self, replica: Replica) -> bool:
         return (
             replica.is_online
+            and not replica.is_local
             and self._plan.target in (None, replica.address)
             and replica.ack_offset >= self._replication.feed.offset
         )

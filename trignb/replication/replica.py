@@ -57,6 +57,8 @@ class Replica:
         self.wants_only_rdb = self.wants_only_functions = False
         # Asked by SYNC: knows nothing of offsets and acknowledges nothing.
         self.is_old = False
+        # In this process: gets everything at once, and may leave without a word.
+        self.is_local = self.has_left = False
         self.ack_offset = self.aof_offset = 0
         self.ack_at = self.asked_at = time.monotonic()
         self.goes_online_by_ack = False
@@ -99,6 +101,8 @@ class Replica:
     @property
     def lag_s(self) -> int:
         """Whole seconds since it acknowledged anything."""
+        if self.is_local:
+            return 0
         return int(time.monotonic() - self.ack_at)
 
     def receive(self, data: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 from trignb.engine.args import to_int
 from trignb.engine.spec import WRITE
 from trignb.errors import ResponseError
-from trignb.replication.replica import ONLINE, SENDING, WAITING, Replica
+from trignb.replication.replica import SENDING, WAITING, Replica
 from trignb.replication.stream import PING
 from trignb.reply import NO_REPLY, OK, NoReply, Status
 
@@ -162,8 +162,9 @@ class Replicas:
 
     def attached(self) -> list[Replica]:
         """Return everybody who follows, with what was left behind taken away."""
-        gone = [r for r in self.feed.replicas if r.session.closed]
+        gone = [r for r in self.feed.replicas if r.session.closed or r.has_left]
         for replica in gone:
+            replica.session.close()
             self.leave(replica)
         return list(self.feed.replicas)
 
@@ -214,9 +215,10 @@ class Replicas:
             for replica in replicas:
                 if replica.state == WAITING:
                     replica.link.send_soon(_ALIVE)
-        if replicas and now - self._pinged_at >= values["repl-ping-replica-period"]:
+        if now - self._pinged_at >= values["repl-ping-replica-period"]:
             self._pinged_at = now
-            if not self.core.is_replica:
+            is_far = any(not replica.is_local for replica in replicas)
+            if is_far and not self.core.is_replica:
                 self.feed.append(PING)
         self._give_up(replicas, now)
 
@@ -224,8 +226,12 @@ class Replicas:
         """End what has lasted too long: a silence, and being alone."""
         values = self.core.config.values
         for replica in replicas:
-            is_silent = replica.state == ONLINE and not replica.is_old
-            if is_silent and now - replica.ack_at > values["repl-timeout"]:
+            answers = not (replica.is_old or replica.is_local)
+            if (
+                replica.is_online
+                and answers
+                and now - replica.ack_at > values["repl-timeout"]
+            ):
                 logger.warning("replica %s:%s timed out", *replica.address)
                 replica.session.close()
             self._limit(replica)

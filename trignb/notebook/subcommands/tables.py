@@ -89,6 +89,12 @@ def errors(call: Call) -> pd.DataFrame:
     return _rows_of_library(call.engine.errors(), call)
 
 
+@subcommand()
+def replication(call: Call) -> pd.DataFrame:
+    """``replication``: what replicas and append-only files get, from the first call on."""
+    return call.engine.replication_log()
+
+
 @subcommand("library")
 def log(call: Call) -> pd.DataFrame:
     """``log [LIBRARY]``: the lines that libraries wrote with redis.log."""
