@@ -8,6 +8,9 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
+
+from trignb.notebook.demo import kernel_manager
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -106,3 +109,31 @@ def test_says_what_it_says_in_a_screen_or_two(path: Path) -> None:
     assert len(cells) <= 45
     longest = max(len(c.source) for c in cells if c.cell_type == "markdown")
     assert longest < 1800
+
+
+# Other values for the notebooks that have a cell of parameters, as papermill would inject them.
+PARAMETERS = {
+    "12-exploring": "n_orders, seed = 4_000, 3",
+    "13-testing": "seeds, writes = range(90, 93), 10",
+}
+
+
+def has_parameters(path: Path) -> bool:
+    return any("parameters" in tags(cell) for cell in code_cells(path))
+
+
+def test_every_parameter_is_tried() -> None:
+    assert set(PARAMETERS) == {p.stem for p in NOTEBOOKS if has_parameters(p)}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_checks_hold_for_other_parameters(name: str) -> None:
+    notebook = read(ROOT / "notebooks" / f"{name}.ipynb")
+    (at,) = (i for i, cell in enumerate(notebook.cells) if "parameters" in tags(cell))
+    notebook.cells.insert(at + 1, nbformat.v4.new_code_cell(PARAMETERS[name]))
+    client = NotebookClient(notebook, km=kernel_manager(), timeout=100)
+    client.resources = {"metadata": {"path": str(ROOT / "notebooks")}}
+    with client.setup_kernel(cleanup_kc=True):
+        for position, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, position)
