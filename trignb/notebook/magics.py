@@ -26,6 +26,7 @@ from traitlets import Bool, Enum, Int
 
 from trignb.api import Engine
 from trignb.errors import JavaScriptError, RdbError, ResponseError
+from trignb.notebook.arguments import CELL, LINE, LOAD, TFUNCTION, documented
 from trignb.notebook.display import Note, library_line, source_html
 from trignb.notebook.errors import (
     RedisError,
@@ -38,9 +39,9 @@ from trignb.notebook.hints import hint
 from trignb.notebook.javascript import js_error, library_source
 from trignb.notebook.notes import CellNotes
 from trignb.notebook.observing import Observed
-from trignb.notebook.options import Option, Parsed, flag, number, parse, word
+from trignb.notebook.options import Parsed, parse
 from trignb.notebook.reply import Replies, Reply, Style, parts_of
-from trignb.notebook.subcommands.registry import run_subcommand
+from trignb.notebook.subcommands.registry import run_subcommand, with_overview
 from trignb.notebook.tokenize import CommandLine, read_cell, read_line, split
 from trignb.notebook.workbench import LIBRARY_NAME, Bench, Source, Workbench
 
@@ -53,48 +54,6 @@ __all__ = ["TrignbMagics"]
 _MANUAL_START: Final = "2024-01-01T00:00:00Z"
 
 _TIMEOUT: Final = "redisgears_2.lock-redis-timeout"
-
-_SHARED: Final[Mapping[str, Option]] = {
-    "-n": number("db"),
-    "-2": flag("resp", 2),
-    "-3": flag("resp", 3),
-    "--raw": flag("mode", "raw"),
-    "--json": flag("mode", "json"),
-    "--csv": flag("mode", "csv"),
-    "--df": flag("df"),
-    "--value": flag("value"),
-    "--time": flag("timed"),
-    "--no-expand": flag("literal"),
-    "--engine": word("engine"),
-    "--ok": flag("ok"),
-    "--trace": flag("trace"),
-    "--dry-run": flag("dry"),
-}
-_LINE: Final[Mapping[str, Option]] = {
-    **_SHARED,
-    "-r": number("repeat"),
-    "--run": word("run"),
-    "--file": word("file"),
-}
-_CELL: Final[Mapping[str, Option]] = {
-    **_SHARED,
-    "--out": word("out"),
-    "--save": word("save"),
-    "--quiet": flag("quiet"),
-    "--keep-going": flag("ok"),
-    "--echo": flag("echo", True),
-    "--no-echo": flag("echo", False),
-    "--atomic": flag("atomic"),
-}
-_TFUNCTION: Final[Mapping[str, Option]] = {
-    "--new": flag("new"),
-    "--config": word("config"),
-    "--check": flag("check"),
-    "--call": word("call"),
-    "--out": word("out"),
-    "--engine": word("engine"),
-    "--show": flag("show"),
-}
 
 
 @magics_class
@@ -131,6 +90,9 @@ class TrignbMagics(Magics):
     log_size = Int(10_000, min=0, help="Events and commands that are kept.").tag(
         config=True
     )
+    complete_keys_limit = Int(
+        200, min=0, help="Keys that completion offers at most."
+    ).tag(config=True)
     feed_rate = Int(
         10, min=1, max=10, help="How often a second live views may change."
     ).tag(config=True)
@@ -173,17 +135,15 @@ class TrignbMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
+    @documented("command", "one command", ("%redis", LINE), ("%%redis", CELL))
     def redis(self, line: str, cell: str | None = None, local_ns: Any = None) -> Any:
-        """Run Redis commands.
+        """Run Redis commands, one behind %redis or one a line below %%redis.
 
-        ::
-
-            %redis [options] COMMAND [arg …]
-            %%redis [options]
-            COMMAND [arg …]
-            …
-
-        ``{{expr}}`` in an argument is a Python value. See ``docs/notebook.md``.
+        {{expr}} in an argument is a Python value, {{*seq}} one argument for each item.
+        Options end at the first word that is none; -- ends them, too. What comes back is
+        a Reply (Replies of a cell): .value, .text, .df(), .json(), .triggers and more.
+        In a cell, # and // begin a comment, a leading number repeats the command, and
+        three quotes open a value of several lines.
         """
         with self._short_errors():
             if cell is None:
@@ -193,13 +153,16 @@ class TrignbMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @cell_magic
+    @documented(
+        "NAME",
+        "writes the first line: #!js api_version=1.0 name=NAME",
+        ("%%tfunction", TFUNCTION),
+    )
     def tfunction(self, line: str, cell: str, local_ns: Any = None) -> Any:
-        """Load the cell as a JavaScript library.
+        """Load the cell as a JavaScript library with functions and triggers.
 
-        ::
-
-            %%tfunction [NAME] [--new] [--config VAR] [--check] [--call "fn 1 key arg"]
-                        [--out NAME] [--engine NAME] [--show]
+        A library of the same name is replaced. Braces are JavaScript's own: nothing in the
+        cell is expanded. Errors name the line of the cell.
         """
         with self._short_errors():
             return self._load(line, cell, self._names(local_ns))
@@ -207,24 +170,22 @@ class TrignbMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @line_magic
+    @with_overview
     def tf(self, line: str, local_ns: Any = None) -> Any:
-        """Look at triggers, functions, logs and the clock; ``%tf help`` lists all."""
+        """Look at triggers, functions, logs and the clock."""
         with self._short_errors():
             return run_subcommand(self, line, self._names(local_ns))
 
     @no_var_expand
     @line_magic
+    @documented("path", "an RDB file", ("%redis_load", LOAD))
     def redis_load(self, line: str) -> Note:
         """Load an RDB file in place of what the engine holds.
-
-        ::
-
-            %redis_load dump.rdb [--engine NAME]
 
         One call of `Engine.load_rdb`. JavaScript libraries stay, no trigger fires.
         """
         with self._short_errors():
-            options = parse(line, {"--engine": word("engine")}, anywhere=True)
+            options = parse(line, LOAD, anywhere=True)
             path = options.rest.strip("\"'")
             if not path:
                 raise UsageError("%redis_load takes the path of an RDB file")
@@ -242,7 +203,7 @@ class TrignbMagics(Magics):
     # -- %redis
 
     def _redis_line(self, line: str, names: Mapping[str, Any]) -> Any:
-        options = parse(line, _LINE)
+        options = parse(line, LINE)
         commands = self._line_commands(options)
         run = _Run(self, options, names)
         replies = run.execute(commands)
@@ -277,7 +238,7 @@ class TrignbMagics(Magics):
         return snippets[name]
 
     def _redis_cell(self, line: str, cell: str, names: Mapping[str, Any]) -> Any:
-        options = parse(line, _CELL)
+        options = parse(line, CELL)
         if options.rest:
             raise UsageError.at(
                 "commands stand below %%redis", line, line.find(options.rest) + 1
@@ -316,7 +277,7 @@ class TrignbMagics(Magics):
     # -- %%tfunction
 
     def _load(self, line: str, cell: str, names: Mapping[str, Any]) -> Any:
-        options = parse(line, _TFUNCTION, anywhere=True)
+        options = parse(line, TFUNCTION, anywhere=True)
         source = library_source(cell, options.rest)
         config = self._config(options, names)
         bench = self.workbench.bench(options.get("engine"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trignb.engine.spec import FLAG_NAMES
 from trignb.notebook.display import Note
 from trignb.notebook.errors import UsageError, suggestion
-from trignb.notebook.subcommands.registry import Call, subcommand, subcommands
+from trignb.notebook.subcommands.registry import Call, overview, subcommand
 
 if TYPE_CHECKING:
     from trignb.engine.spec import Command
@@ -22,7 +22,7 @@ def help_(call: Call) -> Note:
     """``help [COMMAND | @GROUP]``: what a command does, since when, how it is written."""
     words = call.words
     if not words:
-        return _overview()
+        return Note(overview())
     table = call.engine.core.table
     if words[0].startswith("@"):
         return _group(table.by_name, words[0][1:].lower())
@@ -32,10 +32,6 @@ def help_(call: Call) -> Note:
         error.hint = suggestion(name.upper(), [n.upper() for n in table.by_name])
         raise error
     return _about(name, table.by_name[name])
-
-
-def _overview() -> Note:
-    return Note("\n".join(f"%tf {found.help}" for found in subcommands().values()))
 
 
 def _summary_line(command: Command) -> str:

@@ -19,7 +19,7 @@ from functools import cache
 from importlib import import_module
 from inspect import getdoc
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from trignb.notebook.errors import UsageError, suggestion
 from trignb.notebook.options import Option, Parsed, parse, word
@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from trignb.notebook.magics import TrignbMagics
     from trignb.notebook.workbench import Bench
 
-__all__ = ["Call", "Subcommand", "run_subcommand", "subcommand", "subcommands"]
+__all__ = [
+    "Call",
+    "Subcommand",
+    "overview",
+    "run_subcommand",
+    "subcommand",
+    "subcommands",
+    "with_overview",
+]
 
 # What goes with every subcommand.
 _SHARED: Final = {"--engine": word("engine", "another engine", of="engine")}
@@ -149,6 +157,20 @@ def subcommands() -> Mapping[str, Subcommand]:
     for module in iter_modules(package.__path__):
         import_module(f"{package.__name__}.{module.name}")
     return dict(sorted(_REGISTERED.items()))
+
+
+def overview() -> str:
+    """Return one line of help for each subcommand."""
+    return "\n".join(f"%tf {found.help}" for found in subcommands().values())
+
+
+_Magic = TypeVar("_Magic", bound=Callable[..., Any])
+
+
+def with_overview(magic: _Magic) -> _Magic:
+    """Append the subcommands to a magic's docstring, which ``%tf?`` shows."""
+    magic.__doc__ = f"{getdoc(magic)}\n\n{overview()}\n"
+    return magic
 
 
 def run_subcommand(magics: TrignbMagics, line: str, names: Mapping[str, Any]) -> Any:
