@@ -64,6 +64,10 @@ LOAD: Final[Mapping[str, Option]] = {
 
 _Magic = TypeVar("_Magic", bound=Callable[..., Any])
 
+# Untyped upstream.
+_argument: Any = argument
+_magic_arguments: Any = magic_arguments
+
 
 def documented(
     positional: str, about: str, *tables: tuple[str, Mapping[str, Option]]
@@ -81,10 +85,10 @@ def documented(
 
     def decorate(magic: _Magic) -> _Magic:
         for spelling, option in reversed(_merged(tables).items()):
-            magic = argument(spelling, **_for_argparse(option))(magic)
+            magic = _argument(spelling, **_for_argparse(option))(magic)
         about_it: dict[str, Any] = {"nargs": "*", "help": about.replace("%", "%%")}
-        magic = argument(positional, **about_it)(magic)
-        documented_magic: _Magic = magic_arguments()(magic)
+        magic = _argument(positional, **about_it)(magic)
+        documented_magic: _Magic = _magic_arguments()(magic)
         return documented_magic
 
     return decorate

@@ -34,6 +34,7 @@ def load(shell: Any) -> None:
     magics = TrignbMagics(shell, parked.workbench if parked is not None else None)
     shell.register_magics(magics)
     shell.events.register("post_run_cell", magics.cell_notes)
+    shell.Completer.custom_matchers.append(magics.matcher)
     _LOADED[shell] = magics
 
 
@@ -48,6 +49,7 @@ def unload(shell: Any) -> None:
     if magics in shell.configurables:
         shell.configurables.remove(magics)
     shell.events.unregister("post_run_cell", magics.cell_notes)
+    shell.Completer.custom_matchers.remove(magics.matcher)
     _PARKED[shell] = magics
 
     def close_unless_loaded_again(*_: object) -> None:

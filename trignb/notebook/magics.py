@@ -27,6 +27,7 @@ from traitlets import Bool, Enum, Int
 from trignb.api import Engine
 from trignb.errors import JavaScriptError, RdbError, ResponseError
 from trignb.notebook.arguments import CELL, LINE, LOAD, TFUNCTION, documented
+from trignb.notebook.completing.matcher import make_matcher
 from trignb.notebook.display import Note, library_line, source_html
 from trignb.notebook.errors import (
     RedisError,
@@ -105,6 +106,7 @@ class TrignbMagics(Magics):
         self.workbench = workbench or Workbench(self.new_bench)
         self.workbench.new_bench = self.new_bench
         self.cell_notes = CellNotes(self)
+        self.matcher = make_matcher(self)
 
     def update_config(self, config: Config) -> None:
         """Set options; an unknown one is refused, where traitlets only warns."""
@@ -359,6 +361,11 @@ class TrignbMagics(Magics):
         failure = js_error(error, bench, source)
         failure.hint = advice
         return failure
+
+    @property
+    def names(self) -> Mapping[str, Any]:
+        """The notebook's variables."""
+        return self._user_names()
 
     def _names(self, local_ns: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """Return what expressions see: the notebook's names, and a function's own."""

@@ -237,6 +237,7 @@ class Workbench:
         self.benches: dict[str, Bench] = {}
         self.current = DEFAULT_ENGINE
         self.snippets: dict[str, str] = {}
+        self._empty: Bench | None = None
 
     def bench(self, name: str | None = None) -> Bench:
         """Return an engine's bench; the current one without a name.
@@ -259,6 +260,19 @@ class Workbench:
             )
             raise error
         return self.benches[name]
+
+    def peek(self, name: str | None = None) -> Bench:
+        """Return an engine's bench, without making the engine if it is not there.
+
+        Then it is an empty one that nobody else sees: whoever only looks must not decide how the
+        first engine of a notebook is made.
+        """
+        found = self.benches.get(name or self.current)
+        if found is not None:
+            return found
+        if self._empty is None:
+            self._empty = self.new_bench()
+        return self._empty
 
     def create(self, name: str) -> Bench:
         """Make an engine of this name."""
@@ -284,3 +298,6 @@ class Workbench:
         """Close every engine."""
         for name in list(self.benches):
             self.close(name)
+        if self._empty is not None:
+            self._empty.close()
+            self._empty = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from trignb.engine.spec import FLAG_NAMES
 from trignb.notebook.display import Note
 from trignb.notebook.errors import UsageError, suggestion
+from trignb.notebook.signatures import signature
 from trignb.notebook.subcommands.registry import Call, overview, subcommand
 
 if TYPE_CHECKING:
@@ -52,17 +53,28 @@ def _group(by_name: Mapping[str, Command], group: str) -> Note:
 
 
 def _about(name: str, command: Command) -> Note:
-    facts = command.facts
-    words = abs(facts.arity) - 1 - name.count(" ")
-    arguments = "at least " if facts.arity < 0 else ""
+    facts, written = command.facts, signature(name)
     flags = [n for n, bit in FLAG_NAMES.items() if facts.flags & bit]
     lines = [
         f"{name.upper()}  {_summary_line(command)}".rstrip(),
-        f"arguments: {arguments}{words}",
+        _usage(name, command),
         f"group: {facts.group}",
         f"since: {facts.since}",
     ]
+    if written is not None:
+        lines.append(f"complexity: {written.steps}")
+    if facts.deprecated_since:
+        lines.append(f"deprecated since: {facts.deprecated_since}")
+    return Note("\n".join([*lines, f"flags: {', '.join(flags)}"] if flags else lines))
+
+
+def _usage(name: str, command: Command) -> str:
+    """Return the line that says how a command is written."""
     if command.subcommands:
         known = sorted({w.decode().upper() for w in command.subcommands if w})
-        lines[1] = f"subcommands: {', '.join(known)}"
-    return Note("\n".join([*lines, f"flags: {', '.join(flags)}"] if flags else lines))
+        return f"subcommands: {', '.join(known)}"
+    written = signature(name)
+    if written is not None:
+        return f"usage: {written.text}"
+    words = abs(command.facts.arity) - 1 - name.count(" ")
+    return f"arguments: {'at least ' if command.facts.arity < 0 else ''}{words}"
