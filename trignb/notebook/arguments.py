@@ -28,8 +28,8 @@ _SHARED: Final[Mapping[str, Option]] = {
     "--no-expand": flag("literal", help="keep {{…}} as it is"),
     "--engine": word("engine", "another engine", of="engine"),
     "--ok": flag("ok", help="an error is a reply, not an exception"),
-    "--trace": flag("trace", help="show what it sets off, as a tree"),
-    "--dry-run": flag("dry", help="show what it would do, and undo it"),
+    "--trace": flag("trace", help="show who caused what below the replies"),
+    "--dry-run": flag("dry", help="run on a copy and show what becomes of the keys"),
 }
 LINE: Final[Mapping[str, Option]] = {
     **_SHARED,
