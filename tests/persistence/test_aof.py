@@ -354,7 +354,8 @@ def test_always(tmp_path, synced):
 
 def test_everysec(engine, synced):
     run(engine, "SET a 1")
-    eventually(lambda: synced == [50])
+    eventually(lambda: engine.aof.output.synced == 50)
+    assert synced == [50]
     assert run(engine, "WAITAOF 1 0 0") == [1, 0]
     run(engine, "SET a 2")
     assert run(engine, "WAITAOF 1 0 0") == [1, 0]
