@@ -10,10 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from oracle.wire import Connection
+from server.processes import Process
 
 ROUNDS, LONG_ROUNDS = 10, 200
 WRITERS = 2
@@ -42,43 +39,6 @@ redis.registerStreamTrigger("trimmer", "queue:", (client, data) => {
     client.call("incr", data.stream_name.replace("queue", "done"));
 }, {isStreamTrimmed: true});
 """
-
-
-class Crashing:
-    """A process with a server on a directory."""
-
-    def __init__(self, directory: Path, library: Path | None) -> None:
-        command = [sys.executable, "-m", "trignb", "serve", "--port", "0"]
-        command += ["--dir", str(directory), "--appendonly", "yes"]
-        command += ["--appendfsync", "always", "--save", ""]
-        command += [] if library is None else ["--load", str(library)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        self.lines: list[str] = []
-        self.port = self._read_port()
-        # Somebody has to read what it says.
-        self._reader = threading.Thread(target=self._read_on, daemon=True)
-        self._reader.start()
-
-    def _read_port(self) -> int:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line)
-            found = re.search(r"Ready to accept connections on \S*?:(\d+)", line)
-            if found is not None:
-                return int(found[1])
-        raise AssertionError("the server does not start:\n" + "".join(self.lines))
-
-    def _read_on(self) -> None:
-        assert self.process.stderr is not None
-        self.lines.extend(self.process.stderr)
-
-    def kill(self) -> None:
-        """End it as a power failure would."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
-        self._reader.join(10)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
 
 
 @dataclass
@@ -130,7 +90,7 @@ class Writer:
 KINDS = ("transaction", "script", "entry")
 
 
-def run_round(server: Crashing, writers: list[Writer], rng: random.Random) -> None:
+def run_round(server: Process, writers: list[Writer], rng: random.Random) -> None:
     """Have everybody write, and kill the server at some moment."""
     threads = [
         threading.Thread(target=writer.write, args=(server.port, rng.random()))
@@ -152,7 +112,7 @@ def run_round(server: Crashing, writers: list[Writer], rng: random.Random) -> No
         assert not thread.is_alive()
 
 
-def check(server: Crashing, writers: list[Writer]) -> None:
+def check(server: Process, writers: list[Writer]) -> None:
     """See that everything promised is there, and nothing in half."""
     with contextlib.closing(Connection(server.port)) as connection:
         ask = connection.execute
@@ -195,27 +155,25 @@ def check_numbers(writer: Writer, found: int) -> int:
 
 
 @pytest.fixture
-def running() -> Iterator[list[Crashing]]:
-    servers: list[Crashing] = []
+def running() -> Iterator[list[Process]]:
+    servers: list[Process] = []
     yield servers
     for server in servers:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
 
 
 @pytest.mark.timeout(1800)
-def test_killed_at_random(running: list[Crashing], tmp_path: Path, long: bool) -> None:
+def test_killed_at_random(running: list[Process], tmp_path: Path, long: bool) -> None:
     rng = random.Random(os.environ.get("TRIGNB_CRASH_SEED", "trignb"))
     library = tmp_path / "lib.js"
     library.write_text(LIBRARY)
     writers = [Writer(name) for name in range(WRITERS)]
-    server = Crashing(tmp_path, library)
+    server = Process(tmp_path, "--load", str(library))
     running.append(server)
     for _ in range(LONG_ROUNDS if long else ROUNDS):
         run_round(server, writers, rng)
         # The library comes from the append-only file from now on.
-        server = Crashing(tmp_path, None)
+        server = Process(tmp_path)
         running.append(server)
         check(server, writers)
     assert all(min(writer.number, writer.entry) > 5 for writer in writers)
-    server.kill()
