@@ -46,6 +46,7 @@ LAYERS = {
 # Who alone may import what costs much or ties us to somebody.
 OWNERS = {
     "pandas": ("trignb.notebook",),
+    "matplotlib": ("trignb.notebook.charts",),
     "IPython": ("trignb.notebook",),
     "ipywidgets": ("trignb.notebook",),
     "nbclient": ("trignb.notebook",),

@@ -61,7 +61,7 @@ def test_conda_environment_has_every_dependency_with_the_same_bounds() -> None:
 
 
 def test_conda_environment_has_nothing_that_pyproject_does_not_know() -> None:
-    known = pip_requirements("dev", "docs", "server")
+    known = pip_requirements("dev", "docs", "plots", "server")
     extra = set(conda_requirements()) - {"python", "pip"}
     assert extra <= set(known)
     for name in extra:
@@ -93,7 +93,7 @@ def test_everything_imported_is_declared() -> None:
     foreign = imported_modules() - set(sys.stdlib_module_names) - {"trignb"}
     # The pytest plugin is loaded by pytest itself.
     used = {DISTRIBUTIONS.get(name, name) for name in foreign} - {"pytest"}
-    assert used <= set(pip_requirements())
+    assert used <= set(pip_requirements("plots"))
 
 
 def test_everything_declared_is_imported() -> None:
@@ -102,7 +102,7 @@ def test_everything_declared_is_imported() -> None:
     assert set(pip_requirements()) - used == {"ipykernel"}
 
 
-@pytest.mark.parametrize("extra", ["dev", "docs", "server"])
+@pytest.mark.parametrize("extra", ["dev", "docs", "plots", "server"])
 def test_every_dependency_has_a_lower_bound(extra: str) -> None:
     for name, bounds in pip_requirements(extra).items():
         assert bounds.startswith(">="), name

@@ -50,6 +50,7 @@ ENGINE = {
     "load",
     "logs",
     "notifications",
+    "plot",
     "replica",
     "replication_log",
     "reset",

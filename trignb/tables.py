@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from trignb.api import Engine
     from trignb.engine.core import Core
+    from trignb.notebook.plots import Plots
     from trignb.notebook.progress import Wanted
     from trignb.notebook.writing import Written
 
@@ -59,6 +60,16 @@ class Tables:
         from trignb.notebook import frames
 
         return frames.libraries(self._engine)
+
+    @property
+    def plot(self) -> Plots:
+        """Plots in one line each: ``.events()``, ``.latency()`` and ``.graph()``.
+
+        The first two give matplotlib's `Axes` and need the extra ``trignb[plots]``.
+        """
+        from trignb.notebook.plots import Plots
+
+        return Plots(self._engine)
 
     # -- keys
 
