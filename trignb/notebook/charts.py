@@ -48,10 +48,13 @@ _MOST_STEPS: Final = 100_000
 class ShownAxes(Axes):
     """Axes that a notebook shows by themselves, without pyplot."""
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | None:
+        figure = self.get_figure(root=True)
+        if figure is None:
+            return None
         out = BytesIO()
         # Without the version, so that the same data give the same bytes.
-        self.get_figure(root=True).savefig(out, dpi=110, metadata={"Software": None})
+        figure.savefig(out, dpi=110, metadata={"Software": None})
         return out.getvalue()
 
 
@@ -141,8 +144,7 @@ def _step_ms(moments: npt.NDArray[np.int64]) -> int:
 
 def _milliseconds(freq: str) -> int:
     try:
-        offset = pd.tseries.frequencies.to_offset(freq)
-        step_ms = int(pd.Timedelta(offset).total_seconds() * 1000)
+        step_ms = int(pd.tseries.frequencies.to_offset(freq).nanos) // 1_000_000
     except (ValueError, TypeError):
         step_ms = 0
     if step_ms < 1:

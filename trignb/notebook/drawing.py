@@ -77,12 +77,12 @@ class Box(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line from a box of column `column` to one of the next; `count` makes it thicker."""
+    """A line from a box of column `column` to one of the next; `weight` makes it thicker."""
 
     column: int
     start: int
     end: int
-    count: int
+    weight: int
     title: str = ""
 
 
@@ -261,7 +261,7 @@ def _line(line: Line, placed: Sequence[Sequence[_Placed]], palette: Palette) -> 
     start, end = placed[line.column][line.start], placed[line.column + 1][line.end]
     x, y, to_x, to_y = start.x + start.width, start.middle, end.x - 7, end.middle
     bend = (to_x - x) / 2
-    width = 1 + min(log10(max(line.count, 1)), 4) / 1.5
+    width = 1 + min(log10(max(line.weight, 1)), 4) / 1.5
     path = (
         f'<path d="M{x:.1f} {y:.1f}C{x + bend:.1f} {y:.1f} {to_x - bend:.1f} '
         f'{to_y:.1f} {to_x:.1f} {to_y:.1f}" '

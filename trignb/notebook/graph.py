@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import pandas as pd
 
 from trignb.engine.events import KEYMISS, NEW
+from trignb.functions.streams import StreamTrigger
 from trignb.notebook import columns
 from trignb.notebook.drawing import DARK, INLINE, LIGHT, Box, Line, draw, printable
 from trignb.notebook.text import readable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from trignb.api import Engine
     from trignb.engine.logs import NotificationRecord
+    from trignb.functions.triggers import KeyspaceTrigger
     from trignb.notebook.drawing import Palette
 
 __all__ = ["TriggerGraph", "trigger_graph"]
@@ -185,34 +187,30 @@ def trigger_graph(engine: Engine) -> TriggerGraph:
     engine.core.record_notifications()
     with engine.core.lock:
         records = engine.core.notifications.entries()
-        triggers = [
-            (trigger, is_stream)
-            for library in engine.library_registry.libraries.values()
-            for found, is_stream in (
-                (library.triggers, False),
-                (library.stream_triggers, True),
-            )
-            for trigger in found.values()
-        ]
-        triggers.sort(key=lambda pair: (pair[1], pair[0].position))
         written = _written(records)
         groups = _groups({key for events in written.values() for key, _ in events})
+        registry = engine.library_registry
         nodes = [
-            Node(
-                trigger.library,
-                trigger.name,
-                _source(trigger.prefix, is_stream),
-                trigger.calls if is_stream else trigger.num_triggered,
-                trigger.failures if is_stream else trigger.num_failed,
-                _grouped(written.get((trigger.library, trigger.name), {}), groups),
-            )
-            for trigger, is_stream in triggers
+            _node(trigger, _grouped(written.get(_name(trigger), {}), groups))
+            for trigger in (*registry.triggers, *registry.streams)
         ]
     return TriggerGraph(*_busiest(nodes))
 
 
-def _source(prefix: bytes, is_stream: bool) -> str:
-    return f"{'stream ' if is_stream else ''}{readable(prefix)}*"
+def _name(trigger: KeyspaceTrigger | StreamTrigger) -> tuple[str, str]:
+    return trigger.library, trigger.name
+
+
+def _node(
+    trigger: KeyspaceTrigger | StreamTrigger, writes: dict[str, Counter[str]]
+) -> Node:
+    source = f"{readable(trigger.prefix)}*"
+    if isinstance(trigger, StreamTrigger):
+        source = f"stream {source}"
+        runs, failed = trigger.calls, trigger.failures
+    else:
+        runs, failed = trigger.num_triggered, trigger.num_failed
+    return Node(trigger.library, trigger.name, source, runs, failed, writes)
 
 
 def _written(
