@@ -24,6 +24,9 @@ engine = %tf engine default
 registry, waiting = engine.library_registry, engine.core.blocking.sessions
 in_javascript = lambda: registry.in_library
 is_blocked = lambda: waiting
+from trignb.js.words import RUNNING
+is_busy = lambda: runtime()._instance.channel.control[RUNNING]
+runtime = lambda: registry.libraries['x'].runtime
 has_jobs = lambda: registry.libraries['x'].host.live_jobs
 def has_pings():
     ping = engine.core.table.find(b"PING")
@@ -80,6 +83,9 @@ def assert_whole(kernel: Kernel) -> None:
         ("%tf call x.never", "has_jobs"),
         ("engine.call('x.never', timeout=1000)", "has_jobs"),
         ("await engine.call_async('x.never')", "has_jobs"),
+        ("%tf call x.busy", "is_busy"),
+        ("%redis TFCALLASYNC x.blocks 0", "is_busy"),
+        ("engine.call('x.busy', timeout=1000)", "is_busy"),
         ("%redis -r 1000000000 PING", "has_pings()"),
     ],
 )

@@ -66,6 +66,7 @@ class Waiter:
         "kind",
         "late_reply",
         "on_done",
+        "on_left",
         "places",
         "reply",
         "session",
@@ -90,6 +91,8 @@ class Waiter:
         self.reply: Reply = None
         self.error: Exception | None = None
         self.on_done: Callable[[Waiter], None] | None = None
+        # Called when whoever waits is interrupted: what works for nobody may stop.
+        self.on_left: Callable[[], None] | None = None
         self.late_reply: Callable[[], Reply] | None = None
         self.hangs_up = False
         self._done = threading.Event()
@@ -228,9 +231,7 @@ class Blocking:
         try:
             waiter.sleep()
         except BaseException:
-            # An interrupt: nobody may serve a client that went away.
-            with self.core.lock:
-                self.forget(waiter)
+            self.client_left(waiter)
             raise
         if not waiter.is_done:
             with self.core.lock:
@@ -238,6 +239,14 @@ class Blocking:
         if waiter.error is not None:
             raise waiter.error
         return waiter.reply if waiter.is_done else waiter.reply_without_result()
+
+    def client_left(self, waiter: Waiter) -> None:
+        """Take note of an interrupt: nobody may serve a client that went away."""
+        # First, since it may be this that has the lock.
+        if waiter.on_left is not None:
+            waiter.on_left()
+        with self.core.lock:
+            self.forget(waiter)
 
     def time_out(self, waiter: Waiter) -> None:
         """End a wait whose time is up, for threads that do not sleep on the waiter."""

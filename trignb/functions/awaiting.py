@@ -58,7 +58,12 @@ def reply_within(begun: Reply | Waiter, timeout_s: float) -> Reply:
         return begun
     if timeout_s > 0:
         begun.timeout_s = timeout_s
-        begun.sleep()
+        try:
+            begun.sleep()
+        except BaseException:
+            if begun.on_left is not None:
+                begun.on_left()
+            raise
     if not begun.is_done:
         raise TimeoutError(f"the function did not answer within {timeout_s:g} s")
     return _outcome(begun)

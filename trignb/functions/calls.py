@@ -6,6 +6,7 @@ Source: triggers and functions, sections 4.3 and 9.4.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from trignb.engine.blocking import Blocked, Waiter
@@ -149,6 +150,7 @@ class FunctionRun:
         if not may_block:
             raise ResponseError(_CANNOT_BLOCK)
         self.waiter = Waiter(session, args, [], _nothing_to_try, 0.0, None)
+        self.waiter.on_left = partial(function.owner.runtime.stop, result)
         raise Blocked(self.waiter)
 
     def _start(

@@ -150,6 +150,8 @@ class Exchange:
         self.source = source
         self._limits = limits
         self._section: Section | None = None
+        # Of the newest run that took longer than a moment.
+        self.watch: Watch | None = None
 
     # The hot path -----------------------------------------------------------------------
 
@@ -198,7 +200,7 @@ class Exchange:
         self.depth += 1
         try:
             if size > channel.capacity:
-                watch = Watch(self._limits, timeout_ms, mode == BLOCK)
+                watch = self.watch = Watch(self._limits, timeout_ms, mode == BLOCK)
                 self._write_large(payload, watch)
             elif size:
                 main[:size] = payload
@@ -226,7 +228,9 @@ class Exchange:
                         break
                 else:
                     if watch is None:
-                        watch = Watch(self._limits, timeout_ms, mode == BLOCK)
+                        watch = self.watch = Watch(
+                            self._limits, timeout_ms, mode == BLOCK
+                        )
                     if looks:
                         looks = 0
                         TURNS.slept(channel)
@@ -252,7 +256,9 @@ class Exchange:
                         if not calls & 255:
                             watch()
                     elif calls == 32:
-                        watch = Watch(self._limits, timeout_ms, mode == BLOCK)
+                        watch = self.watch = Watch(
+                            self._limits, timeout_ms, mode == BLOCK
+                        )
                     size = control[LENGTH]
                     n = control[TARGET]
                     data = bytes(main[:size])

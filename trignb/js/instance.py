@@ -34,6 +34,7 @@ from trignb.js.words import (
     NOTICE,
     NOTICE_ID,
     NOTICE_LENGTH,
+    PUMP,
     RUNNING,
     SETTLE,
     TIMER,
@@ -55,6 +56,8 @@ __all__ = ["Instance", "escape"]
 _ESCAPED: Final = re.compile(r"[^\x20-\x7e]|['\"\\]")
 _NAMED: Final = {"\t": "\\t", "\r": "\\r", "\n": "\\n"}
 _UNBLOCK_MS: Final = 5000
+# What the pump's word holds while messages are served inside block().
+_IN_BLOCK: Final = 2
 # Looks before garbage is collected for the first time, and before every one in the end: a
 # second, a minute.
 _FIRST_COLLECTION: Final = 4
@@ -144,6 +147,20 @@ class Instance:
     def forget(self, number: int) -> None:
         """Drop a job whose promise turned out to be settled."""
         self.jobs.pop(number, None)
+
+    def stop(self, job: Job) -> None:
+        """Terminate what a job computes right now, if it does; any thread, without the lock.
+
+        A coroutine that goes on after an ``await`` is not known to be at work, and goes on.
+        """
+        control = self.channel.control
+        if self.exchange.dead or self.jobs.get(control[RUNNING]) is not job:
+            return
+        if control[PUMP] == _IN_BLOCK:
+            if self.exchange.watch is not None:
+                self.exchange.watch.end_now()
+        else:
+            self.channel.isolate.cancel_job()
 
     @property
     def pending_jobs(self) -> int:

@@ -513,6 +513,9 @@ class Runtime(Protocol):
     def drop_data(self, data: TriggerData) -> None:
         """Free trigger data that nobody is going to use."""
 
+    def stop(self, job: Job) -> None:
+        """Terminate what a job computes right now; any thread, without the lock."""
+
     @property
     def pending_jobs(self) -> int:
         """Length of the background queue, the running job excluded."""

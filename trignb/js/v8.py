@@ -364,6 +364,10 @@ class LibraryRuntime:
         if data >> _SLOT_BITS == instance.generation and not instance.exchange.dead:
             instance.mailbox.put(words.DROP_SLOT, data & _SLOT_MASK, 0, 0)
 
+    def stop(self, job: Job) -> None:
+        """Terminate what a job computes right now; any thread, without the lock."""
+        self._instance.stop(job)
+
     @property
     def pending_jobs(self) -> int:
         """Length of the background queue, the running job excluded."""

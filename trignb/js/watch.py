@@ -55,6 +55,10 @@ class Watch:
         self._end = self.deadline + (_GRACE_S if lenient else 0)
         self._base = 0
 
+    def end_now(self) -> None:
+        """Have time be up, at the next look; any thread."""
+        self.deadline = self._end = 0.0
+
     def __call__(self) -> None:
         """Look.
 
