@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from trignb.api import Engine
-    from trignb.notebook.widgets import Board, Editor, Feed, Monitor
+    from trignb.notebook.widgets import Board, Browser, Editor, Feed, Monitor
 
 __all__ = ["Views"]
 
@@ -58,3 +58,26 @@ class Views:
         from trignb.notebook.widgets import Editor
 
         return Editor(cast("Engine", self), library)
+
+    def browse(self, pattern: str = "*", *, type: str = "", db: int = 0) -> Browser:
+        """Return a browser of keys, as a tree, with a viewer for each type of value.
+
+        Parameters
+        ----------
+        pattern : str
+            Keys, as KEYS takes a pattern.
+        type : str
+            Only keys of this type, as TYPE names it.
+        db : int
+            Number of the database.
+
+        Raises
+        ------
+        ValueError
+            When there is no such type.
+        ResponseError
+            When there is no such database.
+        """
+        from trignb.notebook.widgets import Browser
+
+        return Browser(cast("Engine", self), pattern, type=type, db=db)

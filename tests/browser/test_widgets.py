@@ -36,6 +36,17 @@ SET orc:1 Ugluk
 SET "<img src=x onerror=alert(1)>" 1
 """.strip()
 
+TYPES = """
+%%redis --quiet
+SET motd '{"text": "speak, friend", "doors": ["Moria"]}'
+SET blob "\\x00\\xff\\x01binary"
+RPUSH road:east Bree Rivendell Lorien
+SADD road:inns "Prancing Pony" "Green Dragon"
+ZADD leagues 40 Bree 120.5 Rivendell
+XADD log 1767268800000-0 who Frodo where Bree
+SET ring:worn 1 EX 3600
+""".strip()
+
 # Longer than the test looks at it; interrupted at its end.
 LOOPING = """
 import time
@@ -53,6 +64,8 @@ CELLS = {
     "loop": LOOPING,
     "serve": "server = engine.serve()\nserver.port",
     "editor": "%tf editor audit",
+    "types": TYPES,
+    "keys": "%tf keys",
     "frozen": "frozen = engine.monitor()\nfrozen",
     "freeze": "frozen.freeze()",
 }
@@ -190,6 +203,51 @@ def test_editor_checks_and_replaces(views: Views) -> None:
     expect(editor).to_contain_text("as loaded")
     views.show("write")
     expect(views.shown("monitor")).to_contain_text("no orcs, please")
+
+
+def choose(listed: Locator, row: str) -> None:
+    """Choose the row that begins with this."""
+    option = listed.locator("option").filter(has_text=re.compile(rf"^\s*{row}"))
+    listed.select_option(index=int(option.first.evaluate("o => o.index")))
+
+
+def test_keys_shows_each_type_and_deletes(views: Views) -> None:
+    views.show("types")
+    keys = views.show("keys").locator(".trignb-keys")
+    listed = keys.get_by_label("Keys of this page")
+    for key, texts in {
+        "motd": ["string", '"text": "speak, friend"'],
+        "blob": ["string", "00 ff 01 62"],
+        "east": ["list", "Rivendell"],
+        "inns": ["set", "Prancing Pony"],
+        "leagues": ["zset", "120.5"],
+        "log": ["stream", "2026-01-01 12:00:00", "Frodo"],
+        "ring:worn": ["string", "expires in"],
+        r"1\s+hash": ["hash", "Ring Bearer", "fires audit.stamp"],
+    }.items():
+        choose(listed, key)
+        for text in texts:
+            expect(keys).to_contain_text(text)
+    views.picture("keys-light", views.shown("keys"))
+    views.theme("dark")
+    views.picture("keys-dark", views.shown("keys"))
+    views.theme("light")
+
+    # By keyboard: what JupyterLab leaves to a list, and a name that is typed.
+    listed.focus()
+    views.page.keyboard.press("Home")
+    expect(keys).to_contain_text('GET "<img src=x onerror=alert(1)>"')
+    choose(listed, "road:")
+    expect(keys).to_contain_text("2 keys on this page")
+    keys.get_by_role("button", name="Only these").press("Space")
+    expect(listed.locator("option")).to_have_count(3)
+    keys.get_by_label("Key", exact=True).focus()
+    views.page.keyboard.type("road:inns")
+    expect(keys).to_contain_text("Prancing Pony")
+    keys.get_by_role("button", name="Delete").click()
+    keys.get_by_role("button", name="Really delete?").click()
+    expect(keys.get_by_role("status").first).to_contain_text("DEL road:inns → 1")
+    expect(listed.locator("option")).to_have_count(1)
 
 
 def test_frozen_view_survives_save_shutdown_and_reload(views: Views) -> None:

@@ -67,7 +67,8 @@ def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[trignb.Engine]:
 
 def picture(view: Any) -> str:
     """Return what a view shows now."""
-    return str(view.box.children[-1].value)
+    assert view.box
+    return str(view._screen.value)
 
 
 def control(view: Any, label: str) -> Any:

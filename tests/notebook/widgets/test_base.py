@@ -11,12 +11,16 @@ import trignb
 from notebook.widgets.conftest import Screen, control, models, picture, within
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-KINDS = ["monitor", "feed", "editor"]
+KINDS = ["monitor", "feed", "editor", "browse"]
 
 
 @pytest.fixture(params=KINDS)
 def view(request: pytest.FixtureRequest, live: trignb.Engine) -> Any:
-    return getattr(live, request.param)()
+    view = getattr(live, request.param)()
+    if request.param == "browse":
+        live.execute("HSET", "user:1", "z", "1")
+        view.select("user:1")
+    return view
 
 
 def threads() -> list[str]:
@@ -114,7 +118,7 @@ def test_paused_view_stands_still(view: Any, screen: Screen) -> None:
     assert picture(view) != before
 
 
-@pytest.mark.parametrize("kind", ["monitor", "feed"])
+@pytest.mark.parametrize("kind", ["monitor", "feed", "browse"])
 def test_pause_button(live: trignb.Engine, kind: str) -> None:
     view = getattr(live, kind)()
     control(view, "Pause").value = True

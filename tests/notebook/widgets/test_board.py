@@ -94,7 +94,7 @@ def test_rate_is_bounded_under_load(threaded: trignb.Engine) -> None:
     feed = threaded.feed()
     feed.show()
     changes: list[float] = []
-    feed.box.children[-1].observe(lambda _: changes.append(time.monotonic()), "value")
+    feed._screen.observe(lambda _: changes.append(time.monotonic()), "value")
     deadline = time.monotonic() + 1
     i = 0
     while time.monotonic() < deadline:

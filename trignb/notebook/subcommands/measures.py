@@ -13,7 +13,7 @@ from trignb.notebook.subcommands.tables import of_library
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__: list[str] = []
+__all__ = ["check_type"]
 
 
 @subcommand("library")
@@ -35,10 +35,21 @@ def latencies(call: Call) -> pd.DataFrame:
 )
 def keyspace(call: Call) -> pd.DataFrame:
     """``keyspace [PATTERN] [--type T] [--db N]``: keys with type, size and memory."""
-    kind = call.get("type")
-    if kind is not None and kind not in TYPES:
-        error = UsageError(f"there is no type {kind}")
-        error.hint = f"there are {', '.join(TYPES)}"
-        raise error
+    kind = check_type(call.get("type"))
     pattern, db = call.word() or "*", call.get("db", 0)
     return call.engine.keys_frame(pattern, type=kind, db=db)
+
+
+def check_type(name: str | None) -> str | None:
+    """Return the name of a type, or of none.
+
+    Raises
+    ------
+    UsageError
+        There is no such type.
+    """
+    if name is not None and name not in TYPES:
+        error = UsageError(f"there is no type {name}")
+        error.hint = f"there are {', '.join(TYPES)}"
+        raise error
+    return name

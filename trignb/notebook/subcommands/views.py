@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trignb.notebook.options import word
+from trignb.notebook.options import number, word
+from trignb.notebook.subcommands.measures import check_type
 from trignb.notebook.subcommands.registry import Call, subcommand
 from trignb.notebook.subcommands.tables import no_library
 
@@ -50,3 +51,16 @@ def editor(call: Call) -> Any:
     if name is not None and name not in libraries:
         raise no_library(name, libraries)
     return _watched(call).editor(name or "")
+
+
+@subcommand(
+    "key",
+    type=word("type", "only keys of this type"),
+    db=number("db", "number of the database"),
+)
+def keys(call: Call) -> Any:
+    """``keys [PATTERN] [--type T] [--db N]``: browse keys, and values by their type."""
+    kind = check_type(call.get("type"))
+    return _watched(call).browse(
+        call.word() or "*", type=kind or "", db=call.get("db", 0)
+    )

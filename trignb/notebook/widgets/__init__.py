@@ -11,6 +11,7 @@ from trignb.notebook.widgets.base import Live, is_static
 from trignb.notebook.widgets.board import Board
 from trignb.notebook.widgets.editor import Editor
 from trignb.notebook.widgets.feed import Feed
+from trignb.notebook.widgets.keys import Browser
 from trignb.notebook.widgets.monitor import Monitor
 
-__all__ = ["Board", "Editor", "Feed", "Live", "Monitor", "is_static"]
+__all__ = ["Board", "Browser", "Editor", "Feed", "Live", "Monitor", "is_static"]

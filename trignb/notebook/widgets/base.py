@@ -60,8 +60,10 @@ class Live:
         self._seen: object = None
         self._last = Html()
         self._shown: list[_Shown] = []
-        # Clicks come on the kernel's thread, updates on the board's.
-        self._lock = threading.RLock()
+        # Clicks come on the kernel's thread, updates on the board's; a synchronous view is
+        # drawn inside units, so a lock of its own could be waited for crosswise.
+        is_synchronous = self.board.is_synchronous
+        self._lock = engine.core.lock if is_synchronous else threading.RLock()
 
     # -- what a view has of its own
 
