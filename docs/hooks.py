@@ -119,14 +119,16 @@ def _shown(data: dict[str, str]) -> str:
         return _block(data["image/svg+xml"])
     plain = data.get("text/plain", "")
     markup = data.get("text/html", "")
-    if 'class="dataframe"' in markup or (markup and plain.startswith("<")):
-        return _block(re.sub(r"<style.*?</style>", "", markup, flags=re.DOTALL))
+    if 'class="dataframe"' in markup or "trignb-still" in markup:
+        # The style that pandas brings is replaced by the site's own.
+        return _block(re.sub(r"<style scoped>.*?</style>", "", markup, flags=re.DOTALL))
     return _said(plain)
 
 
 def _block(markup: str) -> str:
-    # On one line: Markdown looks for paragraphs between blank lines, also in tables.
-    return f'<div class="nb-output">{" ".join(markup.split(chr(10)))}</div>'
+    # Markdown would look for paragraphs between blank lines.
+    lines = "\n".join(line for line in markup.splitlines() if line.strip())
+    return f'<div class="nb-output">\n{lines}\n</div>'
 
 
 # -- the command line
