@@ -71,6 +71,20 @@ class Wire:
         self.send(request)
         self.receive(reply)
 
+    def ends_within(self, size: int) -> bool:
+        """Whether the server ends the connection after so many bytes at most."""
+        self.sock.settimeout(10)
+        received = 0
+        try:
+            while received <= size:
+                data = self.sock.recv(1 << 20)
+                if not data:
+                    return True
+                received += len(data)
+        except ConnectionResetError:
+            return True
+        return False
+
     def is_closed(self) -> bool:
         """Whether the server ends the connection (waits for it)."""
         try:

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from trignb.cli import main
+
+from .waiting import wait_until
 
 LIBRARY = """#!js api_version=1.0 name=lib
 redis.registerFunction("hello", () => "world");
@@ -232,13 +233,6 @@ def test_a_shutdown_that_cannot_save_is_refused(serve: Serve, tmp_path: Path) ->
     client.config_set("shutdown-on-sigterm", "nosave")
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -106,11 +106,11 @@ class Config:
     def _encoded(self, name: str) -> bytes:
         return self.text(name).encode("utf-8", "surrogateescape")
 
-    def refusal_of(self, command: str) -> str | None:
+    def refusal_of(self, command: str, *, is_local: bool = True) -> str | None:
         """Return the error for a command that has to be enabled first, None if it is."""
         word = command.partition("|")[0]
         option = _ENABLED_BY.get(word)
-        if option is None or self.values[option] != "no":
+        if option is None or self._is_enabled(option, is_local):
             return None
         return (
             f"ERR {word.upper()} command not allowed. If the {option} option is set to "
@@ -118,9 +118,14 @@ class Config:
             "this option in the configuration file, and then restart the server."
         )
 
+    def _is_enabled(self, option: str, is_local: bool) -> bool:
+        """Whether an option says yes, to this machine's clients at least."""
+        allowed = self.values[option]
+        return bool(allowed == "yes" or (allowed == "local" and is_local))
+
     # -- changing
 
-    def set(self, pairs: Iterable[tuple[str, str]]) -> None:
+    def set(self, pairs: Iterable[tuple[str, str]], *, is_local: bool = True) -> None:
         """Change parameters at run time, all or none of them (CONFIG SET).
 
         Raises
@@ -138,7 +143,9 @@ class Config:
                 raise _unknown(given)
             if parameter.immutable:
                 raise _failed(given, "can't set immutable config")
-            if parameter.protected and self.values["enable-protected-configs"] == "no":
+            if parameter.protected and not self._is_enabled(
+                "enable-protected-configs", is_local
+            ):
                 raise _failed(given, "can't set protected config")
             if name in seen:
                 raise _failed(given, "duplicate parameter")

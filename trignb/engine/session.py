@@ -88,6 +88,8 @@ class Session:
         The connection of a client that is not in this process.
     tracking : Tracking or None
         What CLIENT TRACKING turned on.
+    is_local : bool
+        The client is on this machine.
     is_primary : bool
         Its commands come from our primary or from an append-only file: those that nobody else may
         send are accepted, and nothing is refused.
@@ -109,6 +111,7 @@ class Session:
         "id",
         "inbox",
         "intercept",
+        "is_local",
         "is_primary",
         "last_command",
         "lib_name",
@@ -140,6 +143,7 @@ class Session:
         self.name = b""
         self.user = "default"
         self.address = self.local_address = ""
+        self.is_local = True
         self.lib_name = self.lib_version = b""
         self.created_ns = core.clock.read()
         self.last_command: Command | None = None
@@ -308,7 +312,7 @@ class Session:
         if command.flags & spec.NO_MULTI:
             raise self.refuse(command, "ERR Command not allowed inside a transaction")
         if command.name in _ENABLED_FIRST:
-            refusal = self.core.config.refusal_of(command.name)
+            refusal = self.core.config.refusal_of(command.name, is_local=self.is_local)
             if refusal is not None:
                 raise self.refuse(command, refusal)
         self.queue.append((command, args))

@@ -4,6 +4,9 @@
 arguments: then it is split at the line ends once, and each command is checked by comparing its length
 lines with those its arguments ought to have. Whatever does not fit goes the long way, byte by byte as
 Redis reads it, which also finds out what is wrong.
+
+hiredis reads a pipeline in a fifth of the time, but takes much that Redis refuses; with the checks that find it,
+nothing is gained for a pipeline, and a single command takes twice as long.
 """
 
 from __future__ import annotations
@@ -23,10 +26,16 @@ _ARGS_LIMIT: Final = (1 << 31) - 1
 _STRANGER_ARGS: Final = 10
 _STRANGER_BULK: Final = 16384
 
+# What Python needs for an argument beside its bytes: many empty ones are no gift.
+_ARGUMENT_BYTES: Final = 41
+
 _COUNTS: Final = {b"*%d" % n: n for n in range(1, 256)}
 _LENGTHS: Final = [b"$%d" % n for n in range(4096)]
+_length_line: Final = _LENGTHS.__getitem__
 
 _NUMBER: Final = re.compile(rb"-?[1-9][0-9]{0,18}|0")
+
+_ARRAY: Final = ord("*")
 
 
 class ProtocolError(Exception):
@@ -50,6 +59,7 @@ class RequestParser:
 
     __slots__ = (
         "_args",
+        "_argument_bytes",
         "_bulk",
         "_missing",
         "_rest",
@@ -65,68 +75,51 @@ class RequestParser:
         self._rest = bytearray()
         # Of the command under way: arguments read, arguments to come, bytes of the next.
         self._args: list[bytes] = []
+        self._argument_bytes = 0
         self._missing = 0
         self._bulk = -1
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait for the end of their command."""
-        return len(self._rest)
-
-    @property
-    def argument_bytes(self) -> int:
-        """Bytes of the command under way that have been read as arguments."""
-        return sum(map(len, self._args))
+        """Bytes that wait for the end of their command, and of its arguments read so far."""
+        return len(self._rest) + self._argument_bytes
 
     def feed(self, data: bytes) -> list[list[bytes]]:
         """Return the commands that are complete now."""
         if self.error is not None:
             return []
         commands: list[list[bytes]] = []
-        if not self._rest and not self._missing and not self.is_stranger:
-            data = self._split(data, commands)
-            if not data:
+        if self._rest or self._missing or self.is_stranger:
+            self._rest += data
+            self._read_on(commands, only_one=True)
+            if self._missing or not commands or self.is_stranger or self.error:
                 return commands
-        self._rest += data
-        try:
-            self._read(commands)
-        except ProtocolError as error:
-            self.error = error
+            # Between two commands the short way is open again.
+            data = bytes(self._rest)
+            self._rest.clear()
+        if data:
+            data = _split(data, commands)
+        if data:
+            self._rest += data
+            self._read_on(commands, only_one=False)
         return commands
-
-    # -- the short way
-
-    def _split(self, data: bytes, commands: list[list[bytes]]) -> bytes:
-        """Take whole commands of short arguments off `data`; returns what is left."""
-        lines = data.split(b"\r\n")
-        last = len(lines) - 1
-        i = 0
-        try:
-            while i < last:
-                end = i + 1 + 2 * _COUNTS[lines[i]]
-                if end > last:
-                    break
-                args = lines[i + 2 : end : 2]
-                if lines[i + 1 : end : 2] != [_LENGTHS[len(arg)] for arg in args]:
-                    break
-                commands.append(args)
-                i = end
-        except (KeyError, IndexError):
-            pass
-        if i == last:
-            return lines[last]
-        return b"\r\n".join(lines[i:]) if i else data
 
     # -- the long way
 
-    def _read(self, commands: list[list[bytes]]) -> None:
+    def _read_on(self, commands: list[list[bytes]], *, only_one: bool) -> None:
+        try:
+            self._read(commands, only_one)
+        except ProtocolError as error:
+            self.error = error
+
+    def _read(self, commands: list[list[bytes]], only_one: bool) -> None:
         rest, at = self._rest, 0
         try:
             while True:
                 if not self._missing:
                     if at >= len(rest):
                         return
-                    if rest[at] != 0x2A:
+                    if rest[at] != _ARRAY:
                         end = self._read_inline(at, commands)
                     else:
                         end = self._read_count(at)
@@ -137,7 +130,7 @@ class RequestParser:
                 if end is None:
                     return
                 at = end
-                if commands and self.is_stranger:
+                if commands and only_one and not self._missing:
                     return
         finally:
             del rest[:at]
@@ -199,12 +192,60 @@ class RequestParser:
         if end + 2 > len(self._rest):
             return None
         self._args.append(bytes(self._rest[at:end]))
+        self._argument_bytes += self._bulk + _ARGUMENT_BYTES
         self._bulk = -1
         self._missing -= 1
         if not self._missing:
             commands.append(self._args)
-            self._args = []
+            self._args, self._argument_bytes = [], 0
         return end + 2
+
+
+def _split(data: bytes, commands: list[list[bytes]]) -> bytes:
+    """Take whole commands of short arguments off `data`; returns what is left."""
+    lines = data.split(b"\r\n")
+    last = len(lines) - 1
+    i = 0
+    try:
+        width = 1 + 2 * _COUNTS[lines[0]]
+        if last >= 2 * width and _take_alike(lines, last, width, commands):
+            return lines[last]
+        while i < last:
+            end = i + 1 + 2 * _COUNTS[lines[i]]
+            if end > last:
+                break
+            args = lines[i + 2 : end : 2]
+            if lines[i + 1 : end : 2] != list(map(_length_line, map(len, args))):
+                break
+            commands.append(args)
+            i = end
+    except (KeyError, IndexError):
+        pass
+    if i == last:
+        return lines[last]
+    return b"\r\n".join(lines[i:]) if i else data
+
+
+def _take_alike(
+    lines: list[bytes], last: int, width: int, commands: list[list[bytes]]
+) -> bool:
+    """Take commands that all have the same number of arguments, column by column.
+
+    Tells whether they were; a pipeline of sixteen SETs takes two thirds of the time.
+    """
+    if last % width:
+        return False
+    counts = lines[0:last:width]
+    if counts.count(counts[0]) != len(counts):
+        return False
+    columns = []
+    for at in range(1, width, 2):
+        column = lines[at + 1 : last : width]
+        if lines[at:last:width] != list(map(_length_line, map(len, column))):
+            return False
+        columns.append(column)
+    commands.extend(map(list, zip(*columns, strict=True)))
+    return True
 
 
 def _to_int(text: bytes | bytearray) -> int | None:

@@ -38,6 +38,8 @@ WRITE: Final = selectors.EVENT_WRITE
 _CHUNK: Final = 64 * 1024
 # Below it nobody asks whether the query buffer is too large.
 _SMALL_QUERY: Final = 1 << 20
+# Smaller replies are not worth counting before the round ends.
+_LARGE_REPLY: Final = 1024
 _OK: Final = b"+OK\r\n"
 
 # What browsers say to a port they were lured to.
@@ -57,12 +59,14 @@ class Connection:
 
     __slots__ = (
         "_backlog",
+        "_backlog_bytes",
         "_held",
         "_is_called",
         "_is_closing",
         "_is_queued",
         "_outbox",
         "_parser",
+        "_round_bytes",
         "_soft_since",
         "_timer",
         "_unsent",
@@ -92,12 +96,13 @@ class Connection:
         self._parser = RequestParser()
         # Commands that came while one of them waits.
         self._backlog: deque[list[bytes]] = deque()
+        self._backlog_bytes = 0
         self._waiter: Waiter | None = None
         self._timer: Timer | None = None
         # Messages to a client that is running a command follow the reply.
         self._held: list[list[Any]] | None = None
         self._unsent: deque[memoryview] = deque()
-        self._unsent_bytes = 0
+        self._unsent_bytes = self._round_bytes = 0
         self._soft_since = 0.0
         self._is_closing = self._is_queued = False
         # What other threads have for this client, and whether the loop will look at it.
@@ -140,28 +145,33 @@ class Connection:
         parser.max_bulk = server.values["proto-max-bulk-len"]
         parser.is_stranger = not self.session.authenticated
         commands = parser.feed(data)
-        self._run_or_keep(commands)
+        self._run_or_keep(commands, size)
         while commands and parser.is_stranger and not self._is_closing:
             parser.is_stranger = not self.session.authenticated
             commands = parser.feed(b"")
-            self._run_or_keep(commands)
-        if parser.buffered > _SMALL_QUERY:
-            limit = server.values["client-query-buffer-limit"]
-            if self.query_bytes > limit:
-                logger.warning(
-                    "Closing client that reached max query buffer length: %s "
-                    "(qbuf initial bytes: %r)",
-                    self.description,
-                    data[:64],
-                )
-                self.close()
-                return
+            self._run_or_keep(commands, 0)
+        if self.query_bytes > _SMALL_QUERY and self._asks_too_much(data):
+            return
         if parser.error is not None and not self._backlog:
             self._refuse_protocol()
 
-    def _run_or_keep(self, commands: list[list[bytes]]) -> None:
+    def _asks_too_much(self, data: bytes) -> bool:
+        """End a client whose query has become too large, and tell whether it was."""
+        if self.query_bytes <= self.server.values["client-query-buffer-limit"]:
+            return False
+        logger.warning(
+            "Closing client that reached max query buffer length: %s "
+            "(qbuf initial bytes: %r)",
+            self.description,
+            data[:64],
+        )
+        self.close()
+        return True
+
+    def _run_or_keep(self, commands: list[list[bytes]], size: int) -> None:
         if self._waiter is not None or self._backlog or self._held is not None:
             self._backlog.extend(commands)
+            self._backlog_bytes += size
         else:
             self._process(commands)
 
@@ -195,11 +205,18 @@ class Connection:
                     if reply is OK:
                         out.append(_OK)
                     elif type(reply) is bytes:
-                        out.append(b"$%d\r\n%b\r\n" % (len(reply), reply))
+                        size = len(reply)
+                        out.append(b"$%d\r\n%b\r\n" % (size, reply))
+                        if size > _LARGE_REPLY and self._answers_too_much(size):
+                            break
                     elif type(reply) is Waiter:
                         self._suspend(reply)
                     elif reply is not NO_REPLY:
-                        out.append(encode(reply, session.resp))
+                        piece = encode(reply, session.resp)
+                        out.append(piece)
+                        size = len(piece)
+                        if size > _LARGE_REPLY and self._answers_too_much(size):
+                            break
                 if held:
                     out.extend(encode_push(message, session.resp) for message in held)
                     held.clear()
@@ -211,17 +228,35 @@ class Connection:
         except EngineClosed:
             # Of the session's own end the reply before it is still sent.
             self._is_closing = True
+        except Exception:
+            # A bug of ours: better no client than one that waits for ever.
+            logger.exception("a command failed in an unforeseen way")
+            self._is_closing = True
         finally:
             self._held = None
         if session.closed:
             self._is_closing = True
         elif done < len(commands):
-            self._backlog.extendleft(reversed(list(commands)[done:]))
+            rest = list(commands)[done:]
+            self._backlog.extendleft(reversed(rest))
+            self._backlog_bytes += sum(len(arg) for args in rest for arg in args)
         elif self._backlog:
             # They came while a script of this client let others in.
             self.server.loop.call_soon(self.go_on)
         if out or self._is_closing:
             self.queue()
+
+    def _answers_too_much(self, size: int) -> bool:
+        """Count a large reply; tells whether the client was ended for those of this round.
+
+        A packet may ask for gigabytes: nobody waits for the end of the round then.
+        """
+        self._round_bytes += size
+        hard, _, _ = self.server.output_limit(self.session)
+        if not hard or self._unsent_bytes + self._round_bytes <= hard:
+            return False
+        self._end_for_output()
+        return True
 
     def go_on(self) -> None:
         """Run the commands that came meanwhile."""
@@ -229,6 +264,7 @@ class Connection:
             return
         if self._backlog:
             backlog, self._backlog = self._backlog, deque()
+            self._backlog_bytes = 0
             self._process(backlog)
         if self._parser.error is not None and not self._backlog:
             self._refuse_protocol()
@@ -327,6 +363,7 @@ class Connection:
         if self.sock.fileno() < 0:
             return
         out = self.out
+        self._round_bytes = 0
         if out:
             data = out[0] if len(out) == 1 else b"".join(out)
             out.clear()
@@ -398,20 +435,22 @@ class Connection:
             self._soft_since = 0.0
         is_long = self._soft_since and now - self._soft_since > seconds
         if (hard and waiting > hard) or is_long:
-            logger.warning(
-                "Client %s scheduled to be closed ASAP for overcoming of output buffer limits.",
-                self.description,
-            )
-            self.close()
+            self._end_for_output()
+
+    def _end_for_output(self) -> None:
+        logger.warning(
+            "Client %s scheduled to be closed ASAP for overcoming of output buffer limits.",
+            self.description,
+        )
+        self.out.clear()
+        self.close()
 
     # -- for CLIENT LIST
 
     @property
     def query_bytes(self) -> int:
         """Bytes that came and have not been run."""
-        parser = self._parser
-        waiting = sum(len(arg) for args in self._backlog for arg in args)
-        return parser.buffered + parser.argument_bytes + waiting
+        return self._parser.buffered + self._backlog_bytes
 
     @property
     def idle_s(self) -> int:

@@ -30,7 +30,7 @@ from trignb.server.directives import (
     settle,
 )
 from trignb.server.logs import set_level, start_logging, stop_logging
-from trignb.server.process import Daemon, Signals, notify_supervisor, pid_file
+from trignb.server.process import Daemon, Signals, notify_supervisor, pid_file, room_for
 from trignb.server.server import Server
 
 __all__ = ["serve_engine"]
@@ -237,6 +237,15 @@ def _load_libraries(engine: Engine, paths: Iterable[Path]) -> None:
 
 def _open(engine: Engine, own: dict[str, int]) -> Server:
     values = engine.core.config.values
+    clients = room_for(values["maxclients"])
+    if clients < values["maxclients"]:
+        logger.warning(
+            "maxclients is %d instead of %d: the system allows no more open files "
+            "(ulimit -n)",
+            clients,
+            values["maxclients"],
+        )
+        values["maxclients"] = clients
     is_bound = values["bind"] != _KNOWN["bind"].default
     hosts = values["bind"] if is_bound else "127.0.0.1"
     port, tls_port = own["port"], own["tls-port"]

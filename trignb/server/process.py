@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -11,9 +12,11 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
-__all__ = ["Daemon", "Signals", "notify_supervisor", "pid_file"]
+__all__ = ["Daemon", "Signals", "notify_supervisor", "pid_file", "room_for"]
 
 _READY: Final = b"\1"
+# Kept for listeners, files, the log.
+_OWN_FILES: Final = 32
 
 
 class Daemon:
@@ -84,6 +87,19 @@ class Signals:
             self._end(self.pending)
         elif number == signal.SIGINT:
             os._exit(1)
+
+
+def room_for(clients: int) -> int:
+    """Have the system allow descriptors for so many clients; returns how many it does."""
+    wanted = clients + _OWN_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return clients
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return max(min(clients, soft - _OWN_FILES), 1)
 
 
 def notify_supervisor() -> None:

@@ -7,6 +7,7 @@ the engine stays usable from the notebook meanwhile.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import ssl
@@ -45,6 +46,9 @@ _CRON_S: Final = 0.1
 _POSTPONED_S: Final = 0.002
 # So many are accepted before others are served again.
 _ACCEPTS: Final = 1000
+
+# Descriptors or memory are used up.
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 _FULL: Final = b"-ERR max number of clients reached\r\n"
 _PROTECTED: Final = (
@@ -237,12 +241,26 @@ class Server:
         for _ in range(_ACCEPTS):
             try:
                 sock, name = listener.sock.accept()
-            except OSError:
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    self._rest_from_accepting(listener, error)
                 return
             try:
                 self._greet(sock, name, listener)
             except OSError:
                 sock.close()
+
+    def _rest_from_accepting(self, listener: Listener, error: OSError) -> None:
+        """Look again in a while: who waits makes the listener ready all the time."""
+        logger.warning("Accepting client connection: %s", error.strerror)
+        self.loop.remove(listener.sock)
+        self.loop.call_later(_CRON_S, partial(self._accept_again, listener))
+
+    def _accept_again(self, listener: Listener) -> None:
+        if listener.sock.fileno() >= 0:
+            self.loop.add(listener.sock, _Acceptor(self, listener))
 
     def _greet(self, sock: socket.socket, name: Any, listener: Listener) -> None:
         sock.setblocking(False)
@@ -264,6 +282,7 @@ class Server:
                 sock, server_side=True, do_handshake_on_connect=False
             )
         connection = Connection(self, sock, address, local)
+        connection.session.is_local = is_local
         self.connections[connection] = None
         self.loop.add(sock, connection)
 

@@ -36,7 +36,7 @@ _MOST_PACKED = (1 << 32) - (1 << 20)
 @command("DEBUG")
 def debug(s: Session, args: Args) -> Reply:
     """Serves the tests of clients and of the engine."""
-    refusal = s.core.config.refusal_of("debug")
+    refusal = s.core.config.refusal_of("debug", is_local=s.is_local)
     if refusal is not None:
         raise ResponseError(refusal)
     word = args[1].upper()

@@ -47,7 +47,8 @@ def config_set(s: Session, args: Args) -> Status:
     if len(args) % 2:
         raise syntax_error()
     words = [arg.decode("utf-8", "surrogateescape") for arg in args[2:]]
-    s.core.config.set(zip(words[::2], words[1::2], strict=True))
+    pairs = zip(words[::2], words[1::2], strict=True)
+    s.core.config.set(pairs, is_local=s.is_local)
     return OK
 
 
@@ -139,7 +140,7 @@ def module_unload(s: Session, args: Args) -> Status:
 
 
 def _no_modules(s: Session, doing: str) -> ResponseError:
-    refusal = s.core.config.refusal_of("module")
+    refusal = s.core.config.refusal_of("module", is_local=s.is_local)
     if refusal is not None:
         return ResponseError(refusal)
     if doing == "unloading":
