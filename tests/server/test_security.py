@@ -172,6 +172,7 @@ def test_wrong_passwords_are_logged(
         "AUTH default y",
     )
     admin = oracle.connect()
+    admin.execute("ACL", "LOG", "RESET")
     admin.execute("CONFIG", "SET", "requirepass", "secret")
     engine.execute("CONFIG", "SET", "requirepass", "secret")
     try:
