@@ -168,7 +168,7 @@ def test_wrong_passwords_are_logged(
     attempts = (
         "AUTH bob wrong",
         "AUTH bob again",
-        "HELLO 3 AUTH eve x",
+        "hellO 3 AUTH eve x",
         "AUTH default y",
     )
     admin = oracle.connect()

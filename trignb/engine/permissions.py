@@ -157,7 +157,9 @@ class Permissions:
         """Make a session a user's, or raise WRONGPASS."""
         user = self.users.get(name)
         if user is None or not user.accepts(password):
-            self.note(session, "auth", b"AUTH", name)
+            # AUTH or HELLO, as it was spelled.
+            argv = self.core.argv or [b"AUTH"]
+            self.note(session, "auth", argv[0], name)
             raise ResponseError(
                 "WRONGPASS invalid username-password pair or user is disabled."
             )
