@@ -147,3 +147,16 @@ def test_the_keys_of_the_internal_command(engine) -> None:
         3,
         1,
     )
+
+
+def test_a_script_that_fails_half_way_keeps_the_trigger_s_first_effect(
+    engine, load, batches
+) -> None:
+    load(
+        """redis.registerKeySpaceTrigger('t', 'k', c => {
+    c.call('incr', 'n'); c.call('incr', 'm'); });"""
+    )
+    batches.clear()
+    script = "redis.call('set', 'k', 'v') return redis.call('incr', 'k')"
+    assert "not an integer" in error_of(engine.execute, "EVAL", script, 0)
+    assert words(batches) == ["MULTI; set k v; incr n; incr m; EXEC"]

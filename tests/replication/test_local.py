@@ -129,7 +129,7 @@ def test_what_is_told_of_it(engine, replica):
 def test_a_cut_is_mended_at_once(engine, replica):
     engine.execute("SET", "a", 1)
     assert engine.execute("CLIENT", "KILL", "TYPE", "replica") == 1
-    engine.execute("SET", "a", 2)
+    engine.execute("INCR", "a")
     assert replica.execute("GET", "a") == b"2"
     assert info(engine)["connected_slaves"] == "1"
     assert info(replica)["master_link_status"] == "up"

@@ -407,6 +407,8 @@ class Core:
         An error reply ends it as a reply would, and so does going to wait. Anything else (an interrupt, a bug) drops the
         jobs still queued; what was already done is propagated, so replicas stay equal.
         """
+        # What the failed command was to be propagated as is not what the jobs' first one is.
+        self.rewritten = None
         try:
             if self.after and isinstance(error, (ResponseError, Blocked)):
                 self.leave_unit()

@@ -76,6 +76,11 @@ class Replica:
         return b"psync2" in self.capabilities
 
     @property
+    def is_gone(self) -> bool:
+        """Whether it went away, and is only to be forgotten yet."""
+        return self.has_left or self.session.closed
+
+    @property
     def is_attached(self) -> bool:
         """Whether it has asked for the stream."""
         return self.state != NEW
@@ -107,6 +112,8 @@ class Replica:
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes of the stream; the lock is held."""
+        if self.is_gone:
+            return
         if self.state == ONLINE:
             self.link.send_soon(data)
         elif self.state == SENDING:

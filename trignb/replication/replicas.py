@@ -162,7 +162,7 @@ class Replicas:
 
     def attached(self) -> list[Replica]:
         """Return everybody who follows, with what was left behind taken away."""
-        gone = [r for r in self.feed.replicas if r.session.closed or r.has_left]
+        gone = [r for r in self.feed.replicas if r.is_gone]
         for replica in gone:
             replica.session.close()
             self.leave(replica)

@@ -29,7 +29,7 @@ class Waits:
         return sum(
             (replica.aof_offset if on_disk else replica.ack_offset) >= offset
             for replica in self._feed.replicas
-            if replica.is_online and not replica.has_left
+            if replica.is_online and not replica.is_gone
         )
 
     def wait(
