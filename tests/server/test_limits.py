@@ -183,6 +183,30 @@ def test_subscribers_that_do_not_read(engine: Engine, connect: Connect) -> None:
     assert receivers == 1
 
 
+def test_the_largest_clients_are_evicted(
+    engine: Engine, server: Server, connect: Connect
+) -> None:
+    engine.execute("SET", "a", "x" * 100_000)
+    large, spared, small = connect(), connect(), connect()
+    spared.ask(b"CLIENT NO-EVICT ON\r\n", b"+OK\r\n")
+    for wire, times in ((large, 100), (spared, 120), (small, 1)):
+        wire.send(b"GET a\r\n" * times)
+    wait_until(lambda: sum(c.output_bytes > 0 for c in server.connections) >= 2)
+    small.read_until(b"\r\n")
+    held = int(field(engine, "memory", "mem_clients_normal"))
+    assert held > 5 * MEGABYTE
+    engine.execute("CONFIG", "SET", "maxmemory-clients", held - 1)
+    wait_until(lambda: len(server.connections) == 2)
+    assert large.ends_within(10_000_000)
+    assert field(engine, "stats", "evicted_clients") == "1"
+    spared.read_until(b"\r\n")
+
+
+def field(engine: Engine, section: str, name: str) -> str:
+    text = engine.execute("INFO", section).decode()
+    return text.partition(f"{name}:")[2].partition("\r\n")[0]
+
+
 def test_a_client_that_waits_and_goes_on_asking(
     engine: Engine, connect: Connect
 ) -> None:

@@ -210,7 +210,7 @@ def _memory(core: Core) -> Fields:
         "mem_replication_backlog": 0,
         "mem_total_replication_buffers": 0,
         "mem_clients_slaves": 0,
-        "mem_clients_normal": 0,
+        "mem_clients_normal": _buffer_bytes(core),
         "mem_cluster_links": 0,
         "mem_aof_buffer": core.aof.buffered,
         "mem_allocator": "python",
@@ -218,6 +218,12 @@ def _memory(core: Core) -> Fields:
         "lazyfree_pending_objects": 0,
         "lazyfreed_objects": 0,
     }
+
+
+def _buffer_bytes(core: Core) -> int:
+    """Return what clients' buffers hold that has not been run, or not been read."""
+    links = [session.link for session in list(core.sessions.values())]
+    return sum(link.query_bytes + link.output_bytes for link in links if link)
 
 
 def _system_memory() -> int:
@@ -303,7 +309,7 @@ def _stats(core: Core) -> Fields:
         "expired_time_cap_reached_count": 0,
         "expire_cycle_cpu_milliseconds": 0,
         "evicted_keys": core.evicted_keys,
-        "evicted_clients": 0,
+        "evicted_clients": traffic.evicted,
         "total_eviction_exceeded_time": exceeded_ms,
         "current_eviction_exceeded_time": exceeded_now_ms,
         "keyspace_hits": core.hits,

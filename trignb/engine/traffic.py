@@ -40,6 +40,8 @@ class Traffic:
         How often sockets were read from and written to.
     rejected : int
         Connections that were turned away.
+    evicted : int
+        Connections that were ended because all together took too much memory.
     cycles, cycles_us : int
         Rounds of the event loops, and how long they worked, in µs.
     largest_in, largest_out : int
@@ -54,7 +56,7 @@ class Traffic:
     def reset(self) -> None:
         """Set the counters to zero (CONFIG RESETSTAT)."""
         self.bytes_in = self.bytes_out = self.reads = self.writes = 0
-        self.rejected = self.cycles = self.cycles_us = 0
+        self.rejected = self.evicted = self.cycles = self.cycles_us = 0
         self._last: tuple[float, tuple[int, ...]] | None = None
         self._samples: deque[tuple[float, ...]] = deque(maxlen=_SAMPLES)
 

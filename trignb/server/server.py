@@ -224,8 +224,29 @@ class Server:
             ):
                 logger.log(VERBOSE, "Closing idle client")
                 connection.close()
+        if self.values["maxmemory-clients"]:
+            self._evict_clients()
         if self.postponed:
             self.loop.call_later(_POSTPONED_S, self._try_postponed)
+
+    def _evict_clients(self) -> None:
+        """End the clients with the largest buffers while all together take too much."""
+        limit = self.values["maxmemory-clients"]
+        if limit < 0:
+            # A percentage of maxmemory, which may be unlimited.
+            limit = -limit * self.values["maxmemory"] // 100
+        sizes = {c: c.output_bytes + c.query_bytes for c in self.connections}
+        total = sum(sizes.values())
+        for connection in sorted(sizes, key=sizes.__getitem__, reverse=True):
+            if not limit or total <= limit:
+                return
+            session = connection.session
+            if session.no_evict or client_type(session) not in (b"normal", b"pubsub"):
+                continue
+            logger.info("Evicting client: %s", connection.description)
+            connection.close()
+            total -= sizes[connection]
+            self.traffic.evicted += 1
 
     def _try_postponed(self) -> None:
         postponed, self.postponed = self.postponed, {}
