@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import trignb
+    from kernels import Kernel
 
 STAMP = """redis.registerKeySpaceTrigger('stamp', 'user:', (client, data) => {
     client.call('hset', data.key, 'seen', '1');
@@ -115,6 +116,31 @@ def test_an_error_shows_what_was_traced_so_far(
     assert "SET b" not in shown
 
 
+def test_traces_and_dry_runs_can_be_interrupted(kernel: Kernel) -> None:
+    assert kernel.run("%load_ext trignb")[0] == "ok"
+    kernel.run("import threading; engine = %tf engine default")
+    watch = (
+        "def tell():\n"
+        "    while not engine.core.blocking.sessions: pass\n"
+        "    print('running', flush=True)\n"
+        "threading.Thread(target=tell, daemon=True).start()\n"
+    )
+    texts, waited = kernel.interrupt(f"{watch}%redis --trace BLPOP q 0", "running")
+    assert texts[0] == "KeyboardInterrupt"
+    assert waited < 5
+    assert kernel.run("engine.core.tracing.is_armed") == ("ok", ["False"])
+    status, texts = kernel.run("%redis --trace SET k v")
+    assert status == "ok"
+    assert texts == ['OK\n\nSET k v → OK\n├─ k (string, new): "v"\n└─ event set k']
+    texts, waited = kernel.interrupt(
+        "timer = threading.Timer(0.3, print, ['running'], {'flush': True}); timer.start()\n"
+        "%redis --dry-run BLPOP q 0",
+        "running",
+    )
+    assert texts[0] == "KeyboardInterrupt"
+    assert kernel.run("%tf reset") == ("ok", ["OK"])
+
+
 def test_nothing_is_traced_without_the_option(engine: Any, redis: Any) -> None:
     reply = redis("SET a 1")
     assert reply.trace is None
@@ -197,6 +223,30 @@ def test_a_dry_run_that_fails_keeps_nothing_either(
         redis("--dry-run", "SET a 1\nLPUSH a x")
     assert 'a (string, new): "1"' in capsys.readouterr().out
     assert engine.execute("EXISTS", "a") == 0
+
+
+def test_what_libraries_say_in_a_dry_run_stands_below_the_cell(
+    shell: Any, redis: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell_magic(
+        "tfunction",
+        "",
+        lib(
+            """redis.registerKeySpaceTrigger('bad', 'k', () => {
+    redis.log('here');
+    throw new TypeError('boom');
+});""",
+            "other",
+        ),
+    )
+    shell.run_cell("pass")
+    capsys.readouterr()
+    shell.run_cell("%redis --dry-run SET k v")
+    shown = capsys.readouterr().out
+    assert "dry run: log  other: here" in shown
+    assert "dry run: trigger other.bad failed on set k: TypeError: boom" in shown
+    shell.run_cell("pass")
+    assert "dry run" not in capsys.readouterr().out
 
 
 # -- %tf

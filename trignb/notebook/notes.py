@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trignb.notebook.magics import TrignbMagics
     from trignb.notebook.workbench import Bench
 
-__all__ = ["CellNotes"]
+__all__ = ["CellNotes", "news"]
 
 LINES_SHOWN: Final = 50
 FAILURES_SHOWN: Final = 5
@@ -51,7 +51,7 @@ class CellNotes:
         lines = [
             line
             for bench in list(self.magics.workbench.benches.values())
-            for line in _news(bench)
+            for line in news(bench)
         ]
         if lines and self.magics.notes:
             text = "\n".join(lines)
@@ -60,7 +60,10 @@ class CellNotes:
             publish(Note(text, html))
 
 
-def _news(bench: Bench) -> Iterator[str]:
+def news(bench: Bench) -> Iterator[str]:
+    """Yield the lines that tell what is new to a bench."""
+    carried, bench.carried = bench.carried, []
+    yield from carried
     logged, failed = _new_lines(bench), _new_failures(bench)
     if len(logged) > LINES_SHOWN:
         yield f"log  {len(logged) - LINES_SHOWN} earlier lines: %tf log"

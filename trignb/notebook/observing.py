@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trignb.errors import RdbError
 from trignb.notebook.errors import UsageError
+from trignb.notebook.notes import news
 from trignb.notebook.workbench import Bench
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ class Observed:
                 if self.traced:
                     self.trace = trace
                     bench.note_trace(trace)
-                self.diff = None if copy is None else copy.diff(_NOT_KEPT)
+                if copy is not None:
+                    self.diff = copy.diff(_NOT_KEPT)
+                    bench.carried += [f"dry run: {line}" for line in news(used)]
 
     def mark(self, shown: Any) -> None:
         """Put what was seen beside a reply."""

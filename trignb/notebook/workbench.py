@@ -86,6 +86,9 @@ class Bench:
     awaited : list of (str, int, int)
         Libraries whose background was waited for, each with the numbers of the last lines
         of the log before and behind; emptied by who shows them.
+    carried : list of str
+        What a copy of the engine had to tell, see `trignb.notebook.observing`; emptied by
+        who shows it.
     trace : Trace or None
         The last one, of this bench or of a cell.
     lines_seen, errors_seen : int
@@ -98,6 +101,7 @@ class Bench:
         self.session = self._new_session(resp)
         self.sources: dict[str, Source] = {}
         self.awaited: list[tuple[str, int, int]] = []
+        self.carried: list[str] = []
         self.trace: Trace | None = None
         registry = engine.library_registry
         self.lines_seen = last_line(engine)
