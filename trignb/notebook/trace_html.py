@@ -36,7 +36,7 @@ _LIST: Final = (
     "border-left:1px solid var(--jp-border-color2,#8888)"
 )
 _QUIET: Final = "color:var(--jp-content-font-color2,#6a6a6a)"
-_BAD: Final = "color:var(--jp-error-color0,#c62828)"
+_BAD: Final = "color:var(--jp-error-color1,#c62828)"
 _TEXT: Final = "white-space:pre-wrap;overflow-wrap:anywhere"
 
 
