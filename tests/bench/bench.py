@@ -3,7 +3,7 @@
 Absolute times say little on a machine that others use too; ratios to a peer measured in the
 same minutes say much. Every measurement is repeated, ours and the peer's in turn, and the
 best of each is taken. Nothing fails here and nothing is written. Rows of libraries are in
-`libraries.py`, those of the server in `network.py`.
+`libraries.py`, those of the server in `network.py`, those of DataFrames in `frames.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 import trignb
-from bench import libraries, network
+from bench import frames, libraries, network
 from bench.measuring import (
     Contender,
     Operation,
@@ -331,6 +331,7 @@ def child_memory() -> float:
 CHILDREN: dict[str, Callable[[], float]] = {
     "memory": child_memory,
     **libraries.CHILDREN,
+    **frames.CHILDREN,
     **{f"elements of a {name}": partial(child_elements, name) for name in ELEMENTS},
 }
 
@@ -361,6 +362,7 @@ BENCHES = (
     bench_growth,
     network.bench_server,
     *libraries.BENCHES,
+    *frames.BENCHES,
     bench_memory,
     bench_element_memory,
     bench_pauses,

@@ -228,10 +228,17 @@ redis.registerAsyncFunction('f', () => 1);"""
     assert never[["runs", "p99_us", "failures"]].tolist() == [0, 0.0, 0]
 
 
-def test_a_large_log_is_quick_to_read() -> None:
-    records = [notification(seq=i, key=b"key:%d" % i) for i in range(100_000)]
+def test_a_large_log_is_quick_to_read(long: bool) -> None:
+    # A million in two seconds is the aim, measured by `make bench`; here with slack for a
+    # busy machine.
+    n, limit_s = (1_000_000, 5) if long else (100_000, 2)
+    fired = [run("ok")]
+    records = [
+        notification(seq=i, key=b"key:%d" % i, fired=[] if i % 50 else fired)
+        for i in range(n)
+    ]
     started = time.process_time()
     frame = notifications_frame(records)
-    # A million in two seconds is the aim; ten times slack for a busy machine.
-    assert time.process_time() - started < 2
-    assert len(frame) == 100_000
+    assert time.process_time() - started < limit_s
+    assert len(frame) == n
+    assert frame["num_triggers"].sum() == n / 50

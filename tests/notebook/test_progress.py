@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from trignb import Engine, api
 from trignb.notebook import progress
+from trignb.persistence import loading
 
 
 class Watch:
@@ -174,3 +178,31 @@ def test_markup_in_a_unit_is_text(watch: Watch, cell: Shown) -> None:
         watch.now += 2
         step(1, 2)
     assert not any("<img" in bundle["text/html"] for bundle in cell.bundles)
+
+
+def test_loading_a_file_shows_how_far_it_is(
+    watch: Watch, cell: Shown, shell: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    with Engine() as engine:
+        for i in range(40):
+            engine.execute("SET", f"k{i}", os.urandom(100_000))
+        engine.save(tmp_path / "dump.rdb")
+        size = (tmp_path / "dump.rdb").stat().st_size
+    read_rdb = api.read_rdb
+
+    def slow(data: bytes, config: Any, now_ms: int, step: progress.Step) -> Any:
+        def tick(done: int, total: int) -> None:
+            watch.now += 2
+            step(done, total)
+
+        return read_rdb(data, config, now_ms, tick)
+
+    monkeypatch.setattr(api, "read_rdb", slow)
+    monkeypatch.setattr(loading, "read_rdb", slow)
+    Engine.from_rdb(tmp_path / "dump.rdb").close()
+    shell.run_line_magic("redis_load", str(tmp_path / "dump.rdb"))
+    assert cell.texts[0].endswith(f"of {size:,} bytes (27 %)")
+    assert [t for t in cell.texts if " in " in t] == [f"{size:,} bytes in 8.0 s"] * 2
+    before = len(cell.texts)
+    Engine.from_rdb(tmp_path / "dump.rdb", progress=False).close()
+    assert len(cell.texts) == before

@@ -349,8 +349,7 @@ def notifications_frame(
 def _notifications_frame(
     records: Sequence[tuple[Any, ...]], *, raw: bool
 ) -> pd.DataFrame:
-    # Not zip(*records), which makes an iterator per record first.
-    fields = [[record[at] for record in records] for at in range(_FIELDS)]
+    fields = columns.transposed(records, _FIELDS)
     seq, time_ns, db, kind, event, key, key_type = fields[:7]
     origin, _args, command_seq, cause_seq, depth, fired = fields[7:13]
     data = {
