@@ -117,6 +117,9 @@ def _shown(data: dict[str, str]) -> str:
     """Return the form that reads best on a page: tables and drawings as such, the rest as text."""
     if "image/svg+xml" in data:
         return _block(data["image/svg+xml"])
+    if "image/png" in data:
+        source = f"data:image/png;base64,{data['image/png'].strip()}"
+        return _block(f'<img alt="A picture drawn by the cell above" src="{source}">')
     plain = data.get("text/plain", "")
     markup = data.get("text/html", "")
     if 'class="dataframe"' in markup or "trignb-still" in markup:
