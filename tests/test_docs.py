@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 import trignb
 
@@ -124,6 +125,39 @@ def test_tutorials_are_listed_in_their_order() -> None:
 @pytest.mark.parametrize("name", KNOWN)
 def test_pages_that_others_link_to_keep_their_names(name: str) -> None:
     assert (DOCS / f"{name}.md").is_file()
+
+
+def fenced(path: Path) -> list[str]:
+    """Return the blocks of a page that have no language: cells, and what they show."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text("utf-8"), re.M | re.S)
+    return [block for language, block in blocks if not language]
+
+
+def test_the_readme_shows_what_happens() -> None:
+    shell = InteractiveShell()
+    blocks = [block.rstrip("\n") for block in fenced(ROOT / "README.md")]
+    assert blocks[0] == "%load_ext trignb"
+    shell.run_cell(blocks.pop(0)).raise_error()
+    # The page's moment; it says nothing of the clock so early.
+    shell.run_cell("%tf clock set 1658390831").raise_error()
+    shown = ""
+    compared = 0
+    for block in blocks:
+        if block.startswith("%"):
+            result = shell.run_cell(block)
+            result.raise_error()
+            shown = _typed(block, str(result.result))
+        else:
+            assert block == shown
+            compared += 1
+    shell.run_line_magic("unload_ext", "trignb")
+    assert compared == 2
+
+
+def _typed(cell: str, shown: str) -> str:
+    """Leave out the lines that only repeat what was typed, as the page does."""
+    typed = {f"redis> {line}" for line in cell.splitlines()}
+    return "\n".join(line for line in shown.splitlines() if line not in typed)
 
 
 # -- examples
