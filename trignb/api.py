@@ -17,7 +17,7 @@ from trignb.engine.core import Core
 from trignb.engine.dispatch import make_execute
 from trignb.engine.files import replacing
 from trignb.engine.session import Session
-from trignb.functions.awaiting import Caller, reply_soon, reply_within
+from trignb.functions.awaiting import Caller, reply_soon
 from trignb.functions.registry import Registry
 from trignb.lua.commands import function_family, script_family
 from trignb.lua.libraries import Libraries
@@ -419,8 +419,8 @@ class Engine(Tables, Views, Causes):
         if timeout is None:
             keys = list(keys)
             return self.execute("TFCALL", function, len(keys), *keys, *args)
-        begun = self._caller.begin(self._own_session(), function, keys, args)
-        return reply_within(begun, timeout)
+        own = self._own_session()
+        return self._caller.call_within(own, function, keys, args, timeout)
 
     async def call_async(
         self,

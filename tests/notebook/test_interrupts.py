@@ -121,7 +121,7 @@ def test_stop_of_a_frame_that_is_written(kernel: Kernel) -> None:
         "tell(lambda: engine.core.databases[5].data)\nengine.hset_frame(frame, db=5)",
         "running",
     )
-    assert "KeyboardInterrupt" in texts[-1]
+    assert any("KeyboardInterrupt" in text for text in texts)
     same = "len(engine.hash_frame(db=5)) == len(engine.core.databases[5].data) > 0"
     assert kernel.run(same) == ("ok", ["True"])
     kernel.run("del frame")

@@ -11,6 +11,7 @@ from trignb.notebook.errors import JSError, RedisError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 AUDIT = """#!js api_version=1.0 name=audit
 redis.registerKeySpaceTrigger('stamp', 'fellowship:', (client, data) => {
@@ -476,6 +477,82 @@ def test_call_of_an_async_function(load: Any, tf: Any) -> None:
     reply = tf("call slow.f k")
     assert reply == "1"
     assert reply.cli() == "TFCALLASYNC slow.f 1 k"
+
+
+def test_call_as_one_wants(load: Any, tf: Any) -> None:
+    load(AUDIT)
+    assert tf("call --async audit.echo k").cli() == "TFCALLASYNC audit.echo 1 k"
+    load("redis.registerAsyncFunction('f', async () => 1);", "slow")
+    with pytest.raises(RedisError, match="declared as async"):
+        tf("call --sync slow.f")
+    with pytest.raises(UsageError) as caught:
+        tf("call --asynk slow.f")
+    assert caught.value.hint == "did you mean --async?"
+    tf("engine other --new")
+    tf("engine default")
+    with pytest.raises(RedisError, match="Unknown library slow"):
+        tf("call --engine other slow.f")
+
+
+def test_call_that_takes_too_long(load: Any, tf: Any, redis: Any) -> None:
+    load(
+        "let kept; redis.registerAsyncFunction('f', () =>\n"
+        "  new Promise(done => { kept = done; }));\n"
+        "redis.registerFunction('end', () => { kept('late'); return 1; });",
+        "slow",
+    )
+    with pytest.raises(TimeoutError) as caught:
+        tf("call --timeout 0.01 slow.f")
+    assert str(caught.value) == "slow.f did not answer within 0.01 s"
+    assert redis("TFCALL slow.end 0") == 1
+    for wrong in ("0", "-1", "soon", "nan"):
+        with pytest.raises(UsageError, match="--timeout takes seconds"):
+            tf(f"call --timeout {wrong} slow.f")
+
+
+def test_export_and_import(load: Any, tf: Any, redis: Any, tmp_path: Path) -> None:
+    load(AUDIT)
+    path = tmp_path / "audit.js"
+    assert tf(f"export audit {path}") == f"OK  library audit: 11 lines in {path}"
+    assert path.read_text("utf-8") == AUDIT
+    with pytest.raises(UsageError, match="--force replaces it"):
+        tf(f"export audit {tmp_path}")
+    assert tf(f"export audit {tmp_path} --force").startswith("OK")
+    redis("TFUNCTION DELETE audit")
+    assert tf(f"import {path}").startswith("OK  library audit: 1 keyspace trigger")
+    assert redis("TFCALL audit.echo 0 x") == "x"
+    with pytest.raises(RedisError, match="already exists"):
+        tf(f"import {path} --new")
+
+
+def test_import_says_where_a_file_is_wrong(
+    shell: Any, capsys: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.js"
+    path.write_text("#!js api_version=1.0 name=bad\n\nnope();\n", "utf-8")
+    text = shown(shell, capsys, f"%tf import {path}")
+    assert "  line 3, column 1 (library bad)\n  3 | nope();\n" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("export", "takes a library and a path"),
+        ("export nothing x.js", "there is no library nothing"),
+        ("export audit", "a path is missing"),
+        ("export audit /nowhere/at/all.js", "No such file or directory"),
+        ("import", "a path is missing"),
+        ("import /nowhere.js", "No such file or directory"),
+        ("import {folder}/binary.js", "is not UTF-8"),
+    ],
+)
+def test_files_that_cannot_be(
+    load: Any, tf: Any, tmp_path: Path, line: str, reason: str
+) -> None:
+    load(AUDIT)
+    (tmp_path / "binary.js").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=reason):
+        tf(line.format(folder=tmp_path))
 
 
 def test_reset(load: Any, redis: Any, tf: Any) -> None:

@@ -89,8 +89,7 @@ def make_run(
             except BaseException as again:
                 _abandon_at_last(core, state, again)
                 if isinstance(error, Blocked):
-                    with core.lock:
-                        core.blocking.forget(error.waiter)
+                    core.blocking.client_left(error.waiter)
                 raise
             raise
         if core.waiters:
@@ -173,8 +172,7 @@ def make_execute(
             except BaseException as again:
                 _abandon_at_last(core, state, again)
                 if isinstance(error, Blocked):
-                    with core.lock:
-                        core.blocking.forget(error.waiter)
+                    core.blocking.client_left(error.waiter)
                 raise
             if isinstance(error, SessionClosed) and session.closed:
                 # As a client library does: this thread connects anew.

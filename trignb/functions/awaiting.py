@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trignb.engine.session import Session
     from trignb.reply import Reply
 
-__all__ = ["Caller", "reply_soon", "reply_within"]
+__all__ = ["Caller", "outcome", "reply_soon", "sleep_within"]
 
 _SLICE_S: Final = 0.2
 
@@ -25,6 +25,7 @@ class Caller:
     """Begins calls of one engine's functions without waiting for what they do in the background."""
 
     def __init__(self, core: Core) -> None:
+        self._core = core
         self._run: Callable[[Session, list[bytes]], Any] = make_run(core, _hand_over)
 
     def begin(
@@ -35,38 +36,48 @@ class Caller:
         args: Iterable[Argument],
     ) -> Reply | Waiter:
         """Call a function (TFCALLASYNC) and return its reply, or what will have it."""
-        keys = list(keys)
-        given: tuple[Argument, ...] = (
-            "TFCALLASYNC",
-            function,
-            len(keys),
-            *keys,
-            *args,
+        return self._run(session, _command(function, keys, args))
+
+    def call_within(
+        self,
+        session: Session,
+        function: str,
+        keys: Iterable[str | bytes],
+        args: Iterable[Argument],
+        seconds: float,
+    ) -> Reply:
+        """Call a function and wait for its reply; it goes on if that takes too long.
+
+        Raises
+        ------
+        TimeoutError
+            There was no reply in time.
+        """
+        # An interrupt while it sleeps is the unit's business: it stops the function.
+        run: Callable[[Session, list[bytes]], Any] = make_run(
+            self._core, lambda waiter: sleep_within(waiter, seconds)
         )
-        return self._run(session, encode_args(given))
+        begun = run(session, _command(function, keys, args))
+        if not isinstance(begun, Waiter):
+            return begun
+        if not begun.is_done:
+            raise TimeoutError(f"the function did not answer within {seconds:g} s")
+        return outcome(begun)
 
 
-def reply_within(begun: Reply | Waiter, timeout_s: float) -> Reply:
-    """Wait for the reply of a call that has begun; the call goes on if that takes too long.
+def sleep_within(waiter: Waiter, seconds: float) -> Waiter:
+    """Sleep until a waiter has its reply or the time is up; return it, whichever came first."""
+    if seconds > 0:
+        waiter.timeout_s = seconds
+        waiter.sleep()
+    return waiter
 
-    Raises
-    ------
-    TimeoutError
-        There was none in time.
-    """
-    if not isinstance(begun, Waiter):
-        return begun
-    if timeout_s > 0:
-        begun.timeout_s = timeout_s
-        try:
-            begun.sleep()
-        except BaseException:
-            if begun.on_left is not None:
-                begun.on_left()
-            raise
-    if not begun.is_done:
-        raise TimeoutError(f"the function did not answer within {timeout_s:g} s")
-    return _outcome(begun)
+
+def _command(
+    function: str, keys: Iterable[str | bytes], args: Iterable[Argument]
+) -> list[bytes]:
+    keys = list(keys)
+    return encode_args(("TFCALLASYNC", function, len(keys), *keys, *args))
 
 
 async def reply_soon(begun: Reply | Waiter) -> Reply:
@@ -93,10 +104,11 @@ async def reply_soon(begun: Reply | Waiter) -> Reply:
                 await asyncio.wait_for(done.wait(), _SLICE_S)
     finally:
         begun.on_done = None
-    return _outcome(begun)
+    return outcome(begun)
 
 
-def _outcome(waiter: Waiter) -> Reply:
+def outcome(waiter: Waiter) -> Reply:
+    """Return the reply of a waiter that is done, or raise its error."""
     if waiter.error is not None:
         raise waiter.error
     return waiter.reply

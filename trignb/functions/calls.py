@@ -146,12 +146,17 @@ class FunctionRun:
         if type(result) is not Job:
             function.times.note(self.registry.clock.read() - self.started_ns)
             return result
-        function.owner.host.adopt(result, self)
-        if not may_block:
-            raise ResponseError(_CANNOT_BLOCK)
-        self.waiter = Waiter(session, args, [], _nothing_to_try, 0.0, None)
-        self.waiter.on_left = partial(function.owner.runtime.stop, result)
-        raise Blocked(self.waiter)
+        stop = partial(function.owner.runtime.stop, result)
+        try:
+            function.owner.host.adopt(result, self)
+            if not may_block:
+                raise ResponseError(_CANNOT_BLOCK)
+            self.waiter = Waiter(session, args, [], _nothing_to_try, 0.0, None)
+            self.waiter.on_left = stop
+            raise Blocked(self.waiter)
+        except KeyboardInterrupt:
+            stop()
+            raise
 
     def _start(
         self,

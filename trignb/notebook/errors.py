@@ -15,7 +15,15 @@ from trignb.errors import JavaScriptError, ResponseError, TrignbError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["JSError", "RedisError", "ShortError", "UsageError", "nearest", "suggestion"]
+__all__ = [
+    "JSError",
+    "LateError",
+    "RedisError",
+    "ShortError",
+    "UsageError",
+    "nearest",
+    "suggestion",
+]
 
 
 class ShortError(TrignbError):
@@ -64,6 +72,10 @@ class UsageError(ShortError):
         error.detail = (text, pad + "^")
         error.hint = hint
         return error
+
+
+class LateError(ShortError, TimeoutError):
+    """A function did not answer in the time it was given."""
 
 
 class RedisError(ShortError, ResponseError):

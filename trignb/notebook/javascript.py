@@ -67,7 +67,7 @@ def js_error(
     bench : Bench
         Whose libraries are meant.
     source : Source, optional
-        The cell at work, when the error comes from loading it; without it the position is
+        The cell or file at work, when the error comes from loading it; without a cell the position is
         told as one of the library, since this cell is another.
     """
     code = source or bench.source(error.library)
@@ -77,7 +77,9 @@ def js_error(
         line=error.line,
         column=error.column,
         stack=error.stack,
-        detail=code_frame(error, code, in_this_cell=source is not None),
+        detail=code_frame(
+            error, code, in_this_cell=source is not None and source.is_cell
+        ),
     )
 
 

@@ -7,7 +7,7 @@ text, then at most one hint.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +48,8 @@ from trignb.notebook.workbench import LIBRARY_NAME, Bench, Source, Workbench
 
 if TYPE_CHECKING:
     from traitlets.config import Config
+
+    from trignb.functions.library import Library
 
 __all__ = ["TrignbMagics"]
 
@@ -285,7 +287,8 @@ class TrignbMagics(Magics):
         bench = self.workbench.bench(options.get("engine"))
         if options.get("check"):
             return self._check(bench, source, config)
-        library = self._load_into(bench, source, options, config)
+        replace = not options.get("new")
+        library = self.load_library(bench, source, replace=replace, config=config)
         bench.sources[library.name] = source
         if options.get("out"):
             self._user_names()[options.get("out")] = library
@@ -310,15 +313,14 @@ class TrignbMagics(Magics):
             )
         return names[name]
 
-    def _load_into(
-        self, bench: Bench, source: Source, options: Parsed, config: Any
-    ) -> Any:
+    def load_library(
+        self, bench: Bench, source: Source, *, replace: bool = True, config: Any = None
+    ) -> Library:
+        """Load a library; an error names its place in the cell or the file."""
         named = LIBRARY_NAME.match(source.code)
         try:
             with bench.awaiting(named[1] if named else ""):
-                return bench.engine.load(
-                    source.code, replace=not options.get("new"), config=config
-                )
+                return bench.engine.load(source.code, replace=replace, config=config)
         except ResponseError as error:
             args = (b"TFUNCTION", b"LOAD")
             raise self.failure(bench, error, args, source) from error
@@ -327,7 +329,7 @@ class TrignbMagics(Magics):
         """Load the library into an engine that is thrown away."""
         with Engine() as engine:
             scratch = Bench(engine)
-            library = self._load_into(scratch, source, Parsed(), config)
+            library = self.load_library(scratch, source, config=config)
             text = library_line(library)
         return Note(f"{text}; checked, not loaded")
 
@@ -340,9 +342,14 @@ class TrignbMagics(Magics):
 
     # -- what the magics share
 
-    def run_one(self, bench: Bench, args: Sequence[bytes]) -> Reply:
+    def run_one(
+        self,
+        bench: Bench,
+        args: Sequence[bytes],
+        execute: Callable[..., Any] | None = None,
+    ) -> Reply:
         """Run one command; an error reply is raised, unless the options say otherwise."""
-        reply = bench.run(args, self.style(Parsed()))
+        reply = bench.run(args, self.style(Parsed()), execute)
         if reply.error is not None and self.on_error == "raise":
             raise self.failure(bench, reply.error, reply.args) from reply.error
         return reply

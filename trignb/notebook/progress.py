@@ -16,7 +16,7 @@ from html import escape
 from time import monotonic
 from typing import Any, Final, Protocol, TypeAlias
 
-__all__ = ["Step", "Wanted", "is_shown", "watching"]
+__all__ = ["Step", "Wanted", "is_shown", "waiting", "watching"]
 
 Step: TypeAlias = Callable[[int, int], object]
 Wanted: TypeAlias = Step | bool | None
@@ -60,6 +60,30 @@ def watching(unit: str, wanted: Wanted = None) -> Iterator[Step]:
     bar.end("")
 
 
+@contextmanager
+def waiting(what: str, wanted: bool | None = None) -> Iterator[Callable[[], object]]:
+    """Give a function to be called now and then while something is waited for.
+
+    The same as `watching`, for what nobody knows the length of.
+    """
+    surface = _surface(wanted)
+    if surface is None:
+        yield _wait_unseen
+        return
+    wait = _Wait(what, surface)
+    try:
+        yield wait.step
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        wait.end("was stopped" if stopped else "ended")
+        raise
+    wait.end("answered")
+
+
+def _wait_unseen() -> None:
+    """Show nothing."""
+
+
 def _nothing(_done: int, _total: int) -> None:
     """Show nothing."""
 
@@ -82,8 +106,8 @@ def _in_notebook() -> bool:
 class _Surface(Protocol):
     """Where a line is drawn and drawn anew."""
 
-    def draw(self, text: str, share: float) -> None:
-        """Put the line there; `share` is 0 to 1."""
+    def draw(self, text: str, share: float | None) -> None:
+        """Put the line there; `share` is 0 to 1, None where nobody knows."""
 
     def end(self, text: str) -> None:
         """Put the last line there."""
@@ -141,15 +165,39 @@ class _Bar:
         self.surface.end(much)
 
 
+class _Wait:
+    """Something that is waited for."""
+
+    def __init__(self, what: str, surface: _Surface) -> None:
+        self.what = what
+        self.surface = surface
+        self.began = monotonic()
+        self.is_drawn = False
+
+    def step(self) -> None:
+        """Say how long it has been."""
+        waited = monotonic() - self.began
+        if waited >= _FIRST_S:
+            self.is_drawn = True
+            self.surface.draw(f"{self.what} is under way, {waited:.0f} s", None)
+
+    def end(self, how: str) -> None:
+        """Say how it ended, where anything was said."""
+        if self.is_drawn:
+            waited = monotonic() - self.began
+            self.surface.end(f"{self.what} {how} after {waited:.1f} s")
+
+
 class _Cell:
     """The output of a cell, below what it has shown so far."""
 
     def __init__(self) -> None:
         self._handle: Any = None
 
-    def draw(self, text: str, share: float) -> None:
+    def draw(self, text: str, share: float | None) -> None:
         """Show the bar and its text."""
-        bar = f'<progress value="{share:.3f}" max="1" aria-label="{escape(text)}">'
+        value = "" if share is None else f' value="{share:.3f}" max="1"'
+        bar = f'<progress{value} aria-label="{escape(text)}">'
         self._show(text, f"{bar}</progress> {escape(text)}")
 
     def end(self, text: str) -> None:
@@ -173,10 +221,11 @@ class _Cell:
 class _Terminal:
     """One line of stderr."""
 
-    def draw(self, text: str, share: float) -> None:
+    def draw(self, text: str, share: float | None) -> None:
         """Write over the line."""
-        done = round(20 * share)
-        self._write(f"{'█' * done}{'░' * (20 - done)} {text}", "")
+        done = 0 if share is None else round(20 * share)
+        bar = "" if share is None else f"{'█' * done}{'░' * (20 - done)} "
+        self._write(f"{bar}{text}", "")
 
     def end(self, text: str) -> None:
         """Write over the line for the last time."""

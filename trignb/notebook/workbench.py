@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from trignb.errors import ResponseError
 from trignb.notebook.errors import UsageError, nearest
@@ -35,6 +35,8 @@ __all__ = [
 
 DEFAULT_ENGINE: Final = "default"
 
+Execute: TypeAlias = Callable[..., Any]
+
 # The name in a library's first line.
 LIBRARY_NAME: Final = re.compile(r"#![^\n]*?[ =]name[ =](\S+)")
 
@@ -46,11 +48,13 @@ _WAITING: Final = frozenset((b"TFCALLASYNC", b"TFUNCTION"))
 class Source:
     """Where a library's code stands in the notebook.
 
-    ``offset`` is what its lines are to be moved by to be lines of the cell.
+    ``offset`` is what its lines are to be moved by to be lines of the cell; there is no
+    cell where ``is_cell`` is False.
     """
 
     code: str
-    offset: int
+    offset: int = 0
+    is_cell: bool = True
 
     def line(self, number: int) -> str:
         """Return a line of the code, counted from 1; nothing when there is no such line."""
@@ -132,7 +136,7 @@ class Bench:
         known = self.sources.get(library)
         if loaded is None or (known is not None and known.code == loaded.code):
             return known
-        return Source(loaded.code, 0)
+        return Source(loaded.code, is_cell=False)
 
     def prompt(self) -> str:
         """Return what redis-cli would show now: ``redis[1](TX)>``."""
@@ -140,19 +144,29 @@ class Bench:
         number = f"[{db}]" if db else ""
         return f"redis{number}{'(TX)' if self.session.queue is not None else ''}> "
 
-    def run(self, args: Sequence[bytes], style: Style | None = None) -> Reply:
-        """Run one command; an error reply comes back as a `Reply` with `error`."""
+    def run(
+        self,
+        args: Sequence[bytes],
+        style: Style | None = None,
+        execute: Execute | None = None,
+    ) -> Reply:
+        """Run one command; an error reply comes back as a `Reply` with `error`.
+
+        `execute` runs it in place of the session's own, for one that waits otherwise.
+        """
         if len(args) > 1 and args[0].upper() in _WAITING:
             with self.awaiting(_library_at_work(args)):
-                return self._run(args, style)
-        return self._run(args, style)
+                return self._run(args, style, execute or self.session.execute)
+        return self._run(args, style, execute or self.session.execute)
 
-    def _run(self, args: Sequence[bytes], style: Style | None) -> Reply:
+    def _run(
+        self, args: Sequence[bytes], style: Style | None, execute: Execute
+    ) -> Reply:
         core = self.engine.core
         before = core.event_seq
         started = time.perf_counter()
         try:
-            value = self.session.execute(*args)
+            value = execute(*args)
         except ResponseError as error:
             value = error
         elapsed_ms = (time.perf_counter() - started) * 1000

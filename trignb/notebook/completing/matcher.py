@@ -205,7 +205,10 @@ class _Finder:
             return []
         self.words = self.words[1:]
         if found.reads_line:
-            return self._function_line(found.takes)
+            rest = self._without_options(found.options)
+            if not isinstance(rest, list):
+                return rest
+            return self._function_line(rest, found.takes)
         rest = self._without_options(found.options, anywhere=True)
         if not isinstance(rest, list):
             return rest
@@ -217,11 +220,13 @@ class _Finder:
             return self._command(rest)
         return self._of(found.takes[len(rest)])
 
-    def _function_line(self, takes: Sequence[str]) -> Iterable[Name]:
+    def _function_line(
+        self, words: Sequence[str], takes: Sequence[str]
+    ) -> Iterable[Name]:
         """Return what fits in ``LIBRARY.FUNCTION [KEY …] -- [ARG …]``."""
-        if not self.words:
+        if not words:
             return self._of(takes[0])
-        return [] if "--" in self.words else self._of("key")
+        return [] if "--" in words else self._of("key")
 
     # -- names
 

@@ -58,6 +58,8 @@ class Call:
         The notebook's variables.
     words : list of str
         The words that are no options; empty for a subcommand that reads `rest` itself.
+    known : mapping of str to Option
+        The subcommand's options by spelling, for one that reads `rest` itself.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Call:
         self.names = names
         self.words: list[str] = []
         self.options = Parsed()
+        self.known: Mapping[str, Option] = {}
 
     def get(self, dest: str, default: Any = None) -> Any:
         """Return the value of an option."""
@@ -189,6 +192,7 @@ def run_subcommand(magics: TrignbMagics, line: str, names: Mapping[str, Any]) ->
         error.hint = suggestion(name, known) or "%tf help lists them"
         raise error
     call = Call(magics, rest, names)
+    call.known = found.options
     if not found.reads_line:
         _read_words(call, found)
     return found.run(call)
