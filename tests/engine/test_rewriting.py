@@ -100,3 +100,31 @@ def test_the_command(tmp_path):
         with pytest.raises(ResponseError) as caught:
             engine.execute("CONFIG", "REWRITE")
     assert str(caught.value) == "ERR Rewriting config file: No such file or directory"
+
+
+def test_users_are_written_as_they_are_now(tmp_path):
+    file = tmp_path / "redis.conf"
+    file.write_text("user bob off\n# mine\nuser carl off\nuser dora off\n")
+    with trignb.Engine() as engine:
+        engine.core.config.file = str(file)
+        engine.execute("CONFIG", "SET", "requirepass", "x")
+        engine.execute("ACL", "SETUSER", "alice", "on", "nopass", "+get", "~a")
+        engine.execute("ACL", "SETUSER", "bob", "on", "+@all", "~*")
+        engine.execute("CONFIG", "REWRITE")
+        lines = file.read_text().splitlines()
+        listed = engine.execute("ACL", "LIST")
+    assert lines[:3] == [listed[0].decode(), "# mine", listed[1].decode()]
+    assert lines[0].startswith("user alice on nopass")
+    # The default user is what requirepass says.
+    assert not [line for line in lines if "default" in line]
+    found = settle(read_directives([], file), Config(16).parameters)
+    assert [each.values[0] for each in found.users] == ["alice", "bob"]
+
+
+def test_a_default_user_of_its_own_is_written(tmp_path):
+    file = tmp_path / "redis.conf"
+    with trignb.Engine() as engine:
+        engine.core.config.file = str(file)
+        engine.execute("ACL", "SETUSER", "default", "-flushall")
+        engine.execute("CONFIG", "REWRITE")
+    assert "user default on nopass" in file.read_text()

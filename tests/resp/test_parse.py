@@ -117,6 +117,8 @@ def test_empty_and_negative_counts_are_no_commands() -> None:
         (b'"\\x41\\n\\t\\"\\q"', [b'A\n\t"q']),
         (b'pre"fix"', [b"prefix"]),
         (b'""', [b""]),
+        (b'"a"\x0cb', [b"a", b"b"]),
+        (b"x'a'\x0b'b'", [b"xa", b"b"]),
         (b'"a"b', None),
         (b'"a', None),
         (b"   ", []),

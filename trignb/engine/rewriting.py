@@ -1,14 +1,15 @@
 """CONFIG REWRITE: the configuration file made to say what is set now, the rest of it left as it is.
 
 A directive's first line gets the value there is now, further ones of its name go; what is set otherwise than by
-default and has no line is added at the end. Comments, and directives that are no parameters, stay.
+default and has no line is added at the end, and so are users. Comments, and directives that are no parameters, stay.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from trignb.engine.files import replacing
@@ -35,22 +36,28 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9.:*%-]+")
 _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
-def rewrite_file(path: str, config: Config) -> None:
-    """Rewrite a file in one go; raises OSError."""
+def rewrite_file(path: str, config: Config, users: Iterable[str] = ()) -> None:
+    """Rewrite a file in one go; raises OSError. `users` are lines as ACL LIST has them."""
     text = ""
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as old:
         text = old.read().decode("utf-8", "surrogateescape")
     with replacing(path) as new:
-        new.write(rewritten(text, config).encode("utf-8", "surrogateescape"))
+        whole = rewritten(text, config, users)
+        new.write(whole.encode("utf-8", "surrogateescape"))
 
 
-def rewritten(text: str, config: Config) -> str:
+def rewritten(text: str, config: Config, users: Iterable[str] = ()) -> str:
     """Return the text of a configuration file with what is set now."""
     written: set[str] = set()
     lines: list[str] = []
+    users = deque(users)
     for line in text.removesuffix("\n").split("\n") if text else ():
-        name = _parameter_of(line, config)
-        if name is None:
+        name = _directive_of(line, config)
+        if name == "user":
+            # In the place of those that were declared, as far as there are some.
+            if users:
+                lines.append(users.popleft())
+        elif name is None:
             lines.append(line)
         elif name not in written:
             written.add(name)
@@ -61,15 +68,18 @@ def rewritten(text: str, config: Config) -> str:
         if name not in written
         for line in _directives(name, config)
     ]
+    added += users
     if added and _MARK not in lines:
         lines.append(_MARK)
     return "".join(f"{line}\n" for line in [*lines, *added])
 
 
-def _parameter_of(line: str, config: Config) -> str | None:
-    """Return the parameter that a line sets, under the name of today."""
+def _directive_of(line: str, config: Config) -> str | None:
+    """Return the parameter that a line sets, under the name of today, or ``user``."""
     words = split_inline(line.strip().encode("utf-8", "surrogateescape")) or [b"#"]
     name = words[0].decode("utf-8", "surrogateescape").lower() if words else "#"
+    if name == "user":
+        return name
     parameter = config.parameters.get(name)
     return None if parameter is None else parameter.name
 

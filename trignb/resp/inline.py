@@ -12,24 +12,13 @@ _SPACE: Final = rb" \t\n\r\0\v\f"
 _END: Final = rb" \t\n\r\0"
 _ESCAPES: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
 
+# A closing quote ends its word, and a blank or the end of the line must follow it.
+_PLAIN: Final = rb"""[^"'""" + _END + rb"]"
+_QUOTED: Final = (
+    rb"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')(?=[""" + _SPACE + rb"]|\Z)"
+)
 _WORD: Final = re.compile(
-    rb"""
-    ["""
-    + _SPACE
-    + rb"""]*
-    (?P<word>
-        (?: [^"'"""
-    + _END
-    + rb"""]
-          | "(?:[^"\\]|\\.)*" (?=["""
-    + _SPACE
-    + rb"""]|\Z)
-          | '(?:[^'\\]|\\.)*' (?=["""
-    + _SPACE
-    + rb"""]|\Z)
-        )+
-    )""",
-    re.VERBOSE | re.DOTALL,
+    rb"[%b]*(?P<word>%b*%b|%b+)" % (_SPACE, _PLAIN, _QUOTED, _PLAIN), re.DOTALL
 )
 _UNUSUAL: Final = (b'"', b"'", b"\v", b"\f")
 _PIECE: Final = re.compile(

@@ -52,6 +52,8 @@ class RequestParser:
     is_stranger : bool
         The client has not authenticated: it may send small commands only, and `feed` gives
         one at a time, as it may be the one that says who it is.
+    buffered : int
+        Bytes that wait for the end of their command, and what its arguments so far take.
     error : ProtocolError or None
         What was wrong with the bytes after the commands that `feed` gave last. Nothing is read
         after it.
@@ -63,6 +65,7 @@ class RequestParser:
         "_bulk",
         "_missing",
         "_rest",
+        "buffered",
         "error",
         "is_stranger",
         "max_bulk",
@@ -75,14 +78,9 @@ class RequestParser:
         self._rest = bytearray()
         # Of the command under way: arguments read, arguments to come, bytes of the next.
         self._args: list[bytes] = []
-        self._argument_bytes = 0
+        self._argument_bytes = self.buffered = 0
         self._missing = 0
         self._bulk = -1
-
-    @property
-    def buffered(self) -> int:
-        """Bytes that wait for the end of their command, and of its arguments read so far."""
-        return len(self._rest) + self._argument_bytes
 
     def feed(self, data: bytes) -> list[list[bytes]]:
         """Return the commands that are complete now."""
@@ -97,6 +95,7 @@ class RequestParser:
             # Between two commands the short way is open again.
             data = bytes(self._rest)
             self._rest.clear()
+            self.buffered = 0
         if data:
             data = _split(data, commands)
         if data:
@@ -134,6 +133,7 @@ class RequestParser:
                     return
         finally:
             del rest[:at]
+            self.buffered = len(rest) + self._argument_bytes
 
     def _read_inline(self, at: int, commands: list[list[bytes]]) -> int | None:
         end = self._rest.find(b"\n", at)

@@ -36,8 +36,6 @@ READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
 _CHUNK: Final = 64 * 1024
-# Below it nobody asks whether the query buffer is too large.
-_SMALL_QUERY: Final = 1 << 20
 # Smaller replies are not worth counting before the round ends.
 _LARGE_REPLY: Final = 1024
 _OK: Final = b"+OK\r\n"
@@ -64,6 +62,7 @@ class Connection:
         "_is_called",
         "_is_closing",
         "_is_queued",
+        "_is_tls",
         "_outbox",
         "_parser",
         "_round_bytes",
@@ -86,6 +85,7 @@ class Connection:
         self.server = server
         self.traffic = server.core.traffic
         self.sock = sock
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
         self.last_seen = time.monotonic()
         self.session = session = Session(server.core, 2)
         session.address, session.local_address = address, local
@@ -128,21 +128,21 @@ class Connection:
         if not data:
             self.close()
             return
-        self.last_seen = time.monotonic()
+        self.last_seen = self.server.loop.now
         self.traffic.reads += 1
         self.take(data)
         # What TLS has decrypted already makes no socket ready.
-        while isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+        while self._is_tls and self.sock.pending():  # type: ignore[attr-defined]
             self.take(self.sock.recv(_CHUNK))
 
     def take(self, data: bytes) -> None:
         """Run the commands in some bytes."""
-        parser, server, traffic = self._parser, self.server, self.traffic
+        parser, traffic = self._parser, self.traffic
         size = len(data)
         traffic.bytes_in += size
-        if size + parser.buffered > traffic.largest_in:
-            traffic.largest_in = size + parser.buffered
-        parser.max_bulk = server.values["proto-max-bulk-len"]
+        if size > traffic.largest_in:
+            traffic.largest_in = size
+        parser.max_bulk = self.server.values["proto-max-bulk-len"]
         parser.is_stranger = not self.session.authenticated
         commands = parser.feed(data)
         self._run_or_keep(commands, size)
@@ -150,14 +150,16 @@ class Connection:
             parser.is_stranger = not self.session.authenticated
             commands = parser.feed(b"")
             self._run_or_keep(commands, 0)
-        if self.query_bytes > _SMALL_QUERY and self._asks_too_much(data):
+        if (parser.buffered or self._backlog) and self._asks_too_much(data):
             return
         if parser.error is not None and not self._backlog:
             self._refuse_protocol()
 
     def _asks_too_much(self, data: bytes) -> bool:
         """End a client whose query has become too large, and tell whether it was."""
-        if self.query_bytes <= self.server.values["client-query-buffer-limit"]:
+        size = self.query_bytes
+        self.traffic.largest_in = max(self.traffic.largest_in, size)
+        if size <= self.server.values["client-query-buffer-limit"]:
             return False
         logger.warning(
             "Closing client that reached max query buffer length: %s "
@@ -172,7 +174,7 @@ class Connection:
         if self._waiter is not None or self._backlog or self._held is not None:
             self._backlog.extend(commands)
             self._backlog_bytes += size
-        else:
+        elif commands:
             self._process(commands)
 
     def _refuse_protocol(self) -> None:
@@ -209,6 +211,8 @@ class Connection:
                         out.append(b"$%d\r\n%b\r\n" % (size, reply))
                         if size > _LARGE_REPLY and self._answers_too_much(size):
                             break
+                    elif type(reply) is int:
+                        out.append(b":%d\r\n" % reply)
                     elif type(reply) is Waiter:
                         self._suspend(reply)
                     elif reply is not NO_REPLY:

@@ -58,6 +58,8 @@ class Loop:
         Called after `before_send`: sends what the round has to send.
     traffic : Traffic
         Counts rounds.
+    now : float
+        When the round under way began, as `time.monotonic` tells it.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Loop:
         self.before_send = before_send
         self.ending_round = ending_round
         self.on_error = on_error
+        self.now = time.monotonic()
         self.thread_id = 0
         self.is_running = False
         self._selector = selectors.DefaultSelector()
@@ -157,7 +160,7 @@ class Loop:
 
     def _round(self, seconds: float) -> None:
         ready = self._selector.select(seconds)
-        began = time.perf_counter()
+        began = self.now = time.monotonic()
         for key, mask in ready:
             handler = key.data
             if handler is None:
@@ -176,7 +179,7 @@ class Loop:
             self.on_error(error)
         traffic = self.traffic
         traffic.cycles += 1
-        traffic.cycles_us += int((time.perf_counter() - began) * 1e6)
+        traffic.cycles_us += int((time.monotonic() - began) * 1e6)
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -66,7 +66,7 @@ def config_rewrite(s: Session, args: Args) -> Status:
     if not config.file:
         raise ResponseError("ERR The server is running without a config file")
     try:
-        rewrite_file(config.file, config)
+        rewrite_file(config.file, config, s.core.permissions.declarations())
     except OSError as error:
         raise ResponseError(f"ERR Rewriting config file: {error.strerror}") from None
     return OK
