@@ -443,3 +443,19 @@ def test_a_waiting_background_thread_gets_the_lock(engine):
         engine.execute("INCR", "n")
     thread.join()
     assert turns == [0] * 20
+
+
+def test_a_sink_that_cannot_keep_its_promise_concerns_the_client(engine):
+    heard = []
+
+    def refuse(batch):
+        heard.append("refused")
+        raise trignb.ResponseError("MISCONF no room")
+
+    engine.core.sinks += [refuse, heard.append]
+    engine.core.sinks_changed()
+    with pytest.raises(trignb.ResponseError, match="MISCONF no room"):
+        engine.execute("SET", "k", "v")
+    assert heard == ["refused", [(0, [b"SET", b"k", b"v"])]]
+    assert engine.core.nesting == 0
+    assert engine.execute("GET", "k") == b"v"

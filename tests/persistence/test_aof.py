@@ -453,10 +453,10 @@ def test_what_cannot_be_put_on_disk(tmp_path, monkeypatch):
 
 def test_a_short_write_is_cut_back(tmp_path, full):
     output = AofOutput(str(tmp_path / "file"))
-    output.waiting.append(b"whole" * 10)
+    output.waiting += b"whole" * 10
     output.write()
     full.append(7)
-    output.waiting.append(b"half" * 10)
+    output.waiting += b"half" * 10
     for _ in range(2):
         with pytest.raises(OSError, match="No space left"):
             output.write()
@@ -476,12 +476,12 @@ def test_an_interrupt_within_a_write(tmp_path, monkeypatch):
         write(fd, data)
         raise KeyboardInterrupt
 
-    output.waiting.append(b"once")
+    output.waiting += b"once"
     with monkeypatch.context() as patch:
         patch.setattr(aof_output.os, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             output.write()
-    output.waiting.append(b" more")
+    output.waiting += b" more"
     output.write()
     assert (tmp_path / "file").read_bytes() == b"once more"
     output.close()

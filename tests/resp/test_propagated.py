@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 import trignb
 from trignb.resp.parse import RequestParser
-from trignb.resp.propagated import PropagatedStream, encode_request
+from trignb.resp.propagated import (
+    ENCODED,
+    PropagatedStream,
+    encode_batch,
+    encode_request,
+)
 
 
 def words(data: bytes) -> list[bytes]:
@@ -56,3 +61,9 @@ def test_select_stands_inside_the_transaction():
         b"EXEC",
     ]
     assert words(sent[1]) == [b"SET c 3"]
+
+
+def test_what_is_encoded_already_is_taken_as_it_is():
+    data, db = encode_batch([(2, [b"DEL", b"a"]), (ENCODED, [b"#\r\n"])], 2)
+    assert data == encode_request([b"DEL", b"a"]) + b"#\r\n"
+    assert db == 2

@@ -469,23 +469,20 @@ class Core:
         The MULTI and the EXEC have the database `NO_DB`.
         """
         self.rewritten = None
-        self.after = bool(self.sinks)
         effects = self.effects
         if not effects:
+            self.after = bool(self.sinks)
             return
         self.effects = []
+        self.after = True
         if len(effects) > 1 and not self.unwrapped:
             effects = [(NO_DB, [b"MULTI"]), *effects, (NO_DB, [b"EXEC"])]
         self.unwrapped = False
-        sinks = iter(self.sinks)
-        try:
-            for sink in sinks:
-                sink(effects)
-        except ResponseError:
-            # One that cannot keep its promise concerns the client, not the others.
-            for sink in sinks:
-                sink(effects)
-            raise
+        sinks = self.sinks
+        if len(sinks) == 1:
+            sinks[0](effects)
+        else:
+            _tell_all(sinks, effects)
 
     def sinks_changed(self) -> None:
         """Take note that `sinks` was changed."""
@@ -676,6 +673,18 @@ class Core:
                 session.intercept = _closed
         self.blocking.close()
         self.cycle.stop()
+
+
+def _tell_all(sinks: list[Sink], effects: list[Effect]) -> None:
+    remaining = iter(sinks)
+    try:
+        for sink in remaining:
+            sink(effects)
+    except ResponseError:
+        # One that cannot keep its promise concerns the client, not the others.
+        for sink in remaining:
+            sink(effects)
+        raise
 
 
 def _nobody(_db: Database, _kind: int, _event: bytes, _key: bytes) -> None:

@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import weakref
+from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -279,12 +280,9 @@ class AppendOnlyFile:
         """Take what a unit propagates: a sink."""
         output = self.output
         assert output is not None
-        data = self._encoder.encode(batch)
-        if not data:
-            return
-        output.waiting.append(data)
+        self._encoder.add(batch, output)
         for server in self.core.servers:
-            if server.loop.is_mine:
+            if server.loop.thread_id == get_ident():
                 # Written at the end of the round.
                 return
         was_well = not self.state.write_failed
@@ -327,7 +325,7 @@ class AppendOnlyFile:
                 output.sync()
         except OSError as error:
             self._set_failed(error.strerror or str(error))
-            state.buffered = sum(map(len, output.waiting))
+            state.buffered = len(output.waiting)
             return False
         self._waits_since = 0.0
         state.buffered = 0
@@ -348,7 +346,7 @@ class AppendOnlyFile:
         now = monotonic()
         self._waits_since = self._waits_since or now
         if now - self._waits_since < _PATIENCE_S:
-            self.state.buffered = sum(map(len, output.waiting))
+            self.state.buffered = len(output.waiting)
             return True
         self.state.delayed += 1
         return False

@@ -21,7 +21,7 @@ class AofOutput:
         Bytes in it.
     synced : int
         Bytes of these that are on disk as far as is known.
-    waiting : list of bytes
+    waiting : bytearray
         What is to be written next.
     """
 
@@ -32,7 +32,7 @@ class AofOutput:
         self.path = path
         self.fd = os.open(path, flags | (os.O_TRUNC if is_new else 0), 0o644)
         self.size = self.synced = os.fstat(self.fd).st_size
-        self.waiting: list[bytes] = []
+        self.waiting = bytearray()
         # There may be more in the file than `size` says: an earlier write did not end.
         self._is_ragged = False
 
@@ -47,17 +47,18 @@ class AofOutput:
         """
         if not self.waiting:
             return
-        data = b"".join(self.waiting)
+        data = self.waiting
         end = self.size + len(data)
+        nothing = bytearray()
         if self._is_ragged:
             os.ftruncate(self.fd, self.size)
         self._is_ragged = True
         written = os.write(self.fd, data)
         if written < len(data):
             self._write_rest(memoryview(data)[written:])
-        # No interrupt comes between these: there are no calls.
+        # No interrupt comes between these, as there are no calls.
         self.size = end
-        self.waiting = []
+        self.waiting = nothing
         self._is_ragged = False
 
     def _write_rest(self, data: memoryview) -> None:

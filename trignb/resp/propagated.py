@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-__all__ = ["PropagatedStream", "encode_request"]
+__all__ = ["ENCODED", "NO_DB", "PropagatedStream", "encode_batch", "encode_request"]
 
 # No database: what MULTI and EXEC around a batch have, and a reader who has not been told yet.
 NO_DB: Final = -1
+# Instead of one: the argument is encoded already.
+ENCODED: Final = -2
 
 # The frame of a request, by the number of its arguments: faster than a list of pieces.
 _FRAMES: Final = [b"*%d\r\n" % n + b"$%d\r\n%b\r\n" * n for n in range(33)]
@@ -35,6 +37,28 @@ def encode_request(args: Sequence[bytes]) -> bytes:
     return b"".join(pieces)
 
 
+def encode_batch(
+    batch: Iterable[tuple[int, list[bytes]]], db: int
+) -> tuple[bytes, int]:
+    """Return a batch as bytes, and the database that is selected after it.
+
+    Parameters
+    ----------
+    batch : iterable of (db, argv)
+        What a sink gets; the MULTI and the EXEC around it have the database -1. One of -2
+        (`ENCODED`) says that the only argument is bytes to be taken as they are.
+    db : int
+        The database that the reader has selected, -1 when he has to be told first.
+    """
+    pieces = []
+    for at, args in batch:
+        if at != db and at >= 0:
+            db = at
+            pieces.append(_select(db))
+        pieces.append(args[0] if at == ENCODED else encode_request(args))
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces), db
+
+
 class PropagatedStream:
     """Encodes the batches that `Core.sinks` get, one after another.
 
@@ -50,20 +74,9 @@ class PropagatedStream:
         self.db = NO_DB
 
     def encode(self, batch: Iterable[tuple[int, list[bytes]]]) -> bytes:
-        """Return a batch as bytes.
-
-        Parameters
-        ----------
-        batch : iterable of (db, argv)
-            What a sink gets; the MULTI and the EXEC around it have the database -1.
-        """
-        pieces = []
-        for db, args in batch:
-            if db != self.db and db >= 0:
-                self.db = db
-                pieces.append(_select(db))
-            pieces.append(encode_request(args))
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        """Return a batch as bytes; see `encode_batch`."""
+        data, self.db = encode_batch(batch, self.db)
+        return data
 
     def restart(self) -> None:
         """Say SELECT before the next command: another file or another reader begins."""
