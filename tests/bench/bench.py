@@ -361,6 +361,7 @@ BENCHES = (
     bench_types,
     bench_growth,
     network.bench_server,
+    network.bench_append_only,
     *libraries.BENCHES,
     *frames.BENCHES,
     bench_memory,

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -26,6 +27,9 @@ PATIENCE_S = 20
 # Options of redis-benchmark, and which part of redis-server's throughput is asked for.
 PIPELINED = (("-P", "16", "-c", "50"), 1 / 4)
 PLAIN = (("-c", "50"), 1 / 3)
+
+# When append-only files are put on disk.
+KEPT = ("everysec", "always")
 
 _FAKE_SERVER = """
 import fakeredis
@@ -75,6 +79,41 @@ def bench_server(server: RedisServer | None) -> list[Result]:
                 if options == PLAIN[0]:
                     results.append(_latency(what, mine[command], redis[command]))
     return results
+
+
+def bench_append_only(_server: RedisServer | None) -> list[Result]:
+    """What an append-only file costs the server, by redis-benchmark."""
+    if shutil.which("redis-benchmark") is None:
+        return []
+    results = []
+    with contextlib.ExitStack() as started:
+        ports = [started.enter_context(_started(*_TRIGNB))]
+        for policy in KEPT:
+            directory = started.enter_context(tempfile.TemporaryDirectory())
+            options = (
+                "--dir",
+                directory,
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                policy,
+            )
+            ports.append(started.enter_context(_started(*_TRIGNB, *options)))
+        for options, target in ((PLAIN[0], 3 / 4), (PIPELINED[0], None)):
+            without, *kept = best_of_rounds(ports, options, REQUESTS)
+            for policy, found in zip(KEPT, kept, strict=True):
+                wanted = target if policy == "everysec" else None
+                results += [
+                    _kept(f"{command}, {' '.join(options)}", policy, *pair, wanted)
+                    for command, *pair in _pairs(found, without)
+                ]
+    return results
+
+
+def _pairs(
+    found: Measurements, others: Measurements
+) -> Iterator[tuple[str, Measured, Measured]]:
+    return ((name, found[name], others[name]) for name in found if name in others)
 
 
 def best_of_rounds(
@@ -161,6 +200,20 @@ def _part(what: str, mine: Measured, redis: Measured, part: float) -> Result:
         f"{ratio:.2f} ×",
         f"≥ {part:.2f} ×",
         ratio >= part,
+    )
+
+
+def _kept(
+    what: str, policy: str, mine: Measured, without: Measured, target: float | None
+) -> Result:
+    ratio = mine.rate / without.rate
+    return Result(
+        f"{what}: append-only file ({policy}) against none",
+        _rate(mine),
+        _rate(without),
+        f"{ratio:.2f} ×",
+        f"≥ {target:.2f} ×" if target else "",
+        ratio >= target if target else None,
     )
 
 

@@ -283,3 +283,35 @@ def test_closing_waits_for_a_first_rewrite(tmp_path, held):
     assert reloaded(tmp_path) == before
     with trignb.Engine() as other:
         assert not other.core.aof.is_on
+
+
+@pytest.mark.parametrize("preamble", ["yes", "no"])
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_records_under_way_in_the_background_are_read_again(
+    tmp_path, preamble, rewritten
+):
+    code = """#!js api_version=1.0 name=slow
+    redis.registerStreamTrigger("slow", "log", async (client, data) => {
+        const go = client.block(c => c.call("get", "go"));
+        if (go === null) { await new Promise(() => {}); }
+        client.block(c => c.call("rpush", "seen", data.id[0].toString()));
+    }, {window: 3});
+    """
+    with engine_on(tmp_path, aof_use_rdb_preamble=preamble) as engine:
+        run(engine, "SET go 1")
+        engine.load(code)
+        run(engine, "XADD log 1-1 f v")
+        eventually(lambda: run(engine, "LLEN seen") == 1)
+        library = engine.library_registry.libraries["slow"]
+        (reader,) = library.stream_triggers.values()
+        eventually(lambda: not reader.streams[b"log"].pending)
+        run(engine, "DEL go")
+        run_all(engine, "XADD log 2-1 f v\nXADD log 3-1 f v")
+        eventually(lambda: len(reader.streams[b"log"].pending) == 2)
+        if rewritten:
+            run(engine, "BGREWRITEAOF")
+            engine.aof.rewriter.wait()
+        run(engine, "SET go 1")
+    with engine_on(tmp_path) as engine:
+        eventually(lambda: run(engine, "LLEN seen") == 3)
+        assert sorted(run(engine, "LRANGE seen 0 -1")) == [b"1", b"2", b"3"]

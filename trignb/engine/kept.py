@@ -37,8 +37,11 @@ class Kept(Protocol):
     def field(self) -> bytes:
         """Name of the field."""
 
-    def value(self) -> bytes | None:
-        """Return what the field says now, None for no field; the lock is held."""
+    def value(self, *, is_base: bool = False) -> bytes | None:
+        """Return what the field says now, None for no field; the lock is held.
+
+        `is_base` makes it that of an append-only file, which changes are written behind.
+        """
 
     def prepare(self, value: bytes | None, *, upgrade: bool) -> Prepared:
         """Get ready what a file says; `upgrade` adds to what is there.

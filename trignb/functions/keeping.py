@@ -15,6 +15,7 @@ from trignb.errors import RdbError, ResponseError
 if TYPE_CHECKING:
     from trignb.functions.library import Library
     from trignb.functions.registry import Registry
+    from trignb.functions.streams import StreamPosition
 
 __all__ = ["LibraryKeeper"]
 
@@ -33,12 +34,19 @@ class LibraryKeeper:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
 
-    def value(self) -> bytes | None:
-        """Return all libraries with the positions of their stream triggers."""
+    def value(self, *, is_base: bool = False) -> bytes | None:
+        """Return all libraries with the positions of their stream triggers.
+
+        An RDB file has what was read last, as the original's; the base of an append-only file
+        what was acknowledged, which is what is written behind it.
+        """
         libraries = self.registry.libraries.values()
         if not libraries:
             return None
-        content = {"form": FORM, "libraries": [_content(each) for each in libraries]}
+        content = {
+            "form": FORM,
+            "libraries": [_content(each, is_base=is_base) for each in libraries],
+        }
         return json.dumps(content, separators=(",", ":")).encode()
 
     def prepare(self, value: bytes | None, *, upgrade: bool) -> PreparedLibraries:
@@ -111,16 +119,19 @@ class PreparedLibraries:
         self._ready = []
 
 
-def _content(library: Library) -> dict[str, Any]:
+def _content(library: Library, *, is_base: bool) -> dict[str, Any]:
+    def position(where: StreamPosition) -> int | None:
+        return where.acknowledged if is_base else where.last_read
+
     return {
         "code": library.code,
         "config": library.configuration,
         "user": library.user,
         "streams": {
             trigger.name: {
-                name.decode(_BYTES): format_id(where.last_read).decode()
+                name.decode(_BYTES): format_id(last).decode()
                 for name, where in trigger.streams.items()
-                if where.last_read is not None
+                if (last := position(where)) is not None
             }
             for trigger in library.stream_triggers.values()
         },

@@ -86,6 +86,12 @@ class StreamPosition:
             return None
         return next(iter(self.pending), self.last_read + 1)
 
+    @property
+    def acknowledged(self) -> int | None:
+        """The id up to which all records have been dealt with; None when nothing was read."""
+        needed = self.first_needed
+        return None if needed is None else max(needed - 1, 0)
+
 
 class StreamTrigger:
     """One registered stream trigger of one loaded version of a library.

@@ -129,7 +129,7 @@ class Saver:
         """Return what a file says of its server; `is_base` is said of an append-only file's."""
         core = self.core
         used = sum(map(estimate_database, core.databases))
-        kept = ((each.field, each.value()) for each in core.kept)
+        kept = ((each.field, each.value(is_base=is_base)) for each in core.kept)
         return {
             b"redis-ver": REDIS_VERSION.encode(),
             b"redis-bits": b"64",
