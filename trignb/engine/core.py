@@ -165,6 +165,8 @@ class Core:
 
         self.saves = SaveState(self.started_ns)
         self.aof = AofState()
+        # Snapshots that are being written: each has to be alone.
+        self.snapshots = 0
         # Called when contents came or went and nothing was propagated.
         self.replaced_listeners: list[Callable[[], None]] = []
         # What layers above have in RDB files.

@@ -86,7 +86,7 @@ class AofRewriter:
         """
         core = self.core
         self.aof.start_ticking()
-        if core.saves.started is not None or core.nesting > 1 or core.effects:
+        if core.snapshots or core.nesting > 1 or core.effects:
             self.state.is_scheduled = True
             return False
         self._tried_at = monotonic()
@@ -102,8 +102,8 @@ class AofRewriter:
 
     def is_due(self) -> bool:
         """Whether it is time for a rewrite that nobody asked for, or one that waits."""
-        state, saves = self.state, self.core.saves
-        if self.is_running or saves.started is not None:
+        state = self.state
+        if self.is_running or self.core.snapshots:
             return False
         waited = monotonic() - self._tried_at
         if state.is_scheduled or state.is_rewrite_pending:

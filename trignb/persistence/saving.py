@@ -157,7 +157,7 @@ class Saver:
     @property
     def is_blocked(self) -> bool:
         """Whether another snapshot is being written: there is one at a time."""
-        return self.core.aof.started is not None
+        return bool(self.core.snapshots) and not self.is_saving
 
     def start(self) -> None:
         """Begin a save in the background; the lock is held and none is under way."""

@@ -136,6 +136,8 @@ class Snapshot:
         self._has_idle = policy.endswith("-lru")
         self._has_frequency = policy.endswith("-lfu")
         self._parts = [_Part(db) for db in core.databases if db.data]
+        # With two of them, who ends first would leave the other unguarded.
+        core.snapshots += 1
 
     @property
     def size(self) -> int:
@@ -199,10 +201,16 @@ class Snapshot:
             self._froze = False
             gc.unfreeze()
         guarded = {id(part.guarded) for part in self._parts}
-        for db in self.core.databases:
-            self.core.acquire_in_background()
+        core = self.core
+        for db in core.databases:
+            core.acquire_in_background()
             try:
                 if id(db.data) in guarded:
                     db.data = dict(db.data)
             finally:
-                self.core.lock.release()
+                core.lock.release()
+        core.acquire_in_background()
+        try:
+            core.snapshots -= 1
+        finally:
+            core.lock.release()

@@ -75,7 +75,7 @@ class FullSyncs:
 
     def look(self) -> None:
         """Begin the next sync if it is time; the lock is held, and no other unit is open."""
-        if self._group or not self.waiting:
+        if self._group or not self.waiting or self.core.snapshots:
             return
         first = next(iter(self.waiting))
         streamed = self._is_streamed(first)
