@@ -21,6 +21,7 @@ from trignb.engine.database import Database
 from trignb.engine.differences import change_of
 from trignb.engine.events import ALL, KEYMISS, NEW
 from trignb.engine.images import clip, take_image
+from trignb.engine.interrupts import undisturbed
 from trignb.engine.keyspecs import keys_of
 from trignb.engine.logs import mask_secrets
 from trignb.engine.spans import (
@@ -104,21 +105,21 @@ class Tracing:
 
     def open(self, recorder: Recorder) -> None:
         """Record for one more trace."""
-        with self.core.lock:
+        with undisturbed(), self.core.lock:
             self.recorders += (recorder,)
             if len(self.recorders) == 1:
                 self._arm()
 
     def stop(self, recorder: Recorder) -> None:
         """Begin nothing new for a trace; what goes on in the background is still recorded."""
-        with self.core.lock:
+        with undisturbed(), self.core.lock:
             recorder.is_stopped = True
             if not recorder.pending:
                 self.close(recorder)
 
     def close(self, recorder: Recorder) -> None:
         """Record no more for a trace."""
-        with self.core.lock:
+        with undisturbed(), self.core.lock:
             recorder.is_stopped = recorder.is_closed = True
             recorder.idle.set()
             if recorder in self.recorders:

@@ -222,7 +222,11 @@ class LibraryHost:
     ) -> None:
         """Run a command of ``callAsync``; it may wait for a key, then `done` comes later."""
         core = self.core
-        command = self.check(section, argv)
+        try:
+            command = self.check(section, argv)
+        except ResponseError as error:
+            core.tracing.refused(section.session, argv, error)
+            raise
         # A session of its own: one session waits for one thing.
         session = self.new_session(section.origin.user)
         session.db = section.db
@@ -259,6 +263,12 @@ class LibraryHost:
             pending.timer = threading.Timer(waiter.timeout_s, time_out, [waiter])
             pending.timer.daemon = True
             pending.timer.start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether background work is under way, or waits for its turn or for a key."""
+        queued = self.runtime is not None and self.runtime.pending_jobs
+        return bool(self.live_jobs or self.pending_calls or queued)
 
     # -- client.block
 

@@ -28,7 +28,7 @@ from trignb.functions.library import (
 from trignb.functions.listing import ListRequest, describe
 from trignb.functions.prologue import check_api_version, parse_prologue
 from trignb.functions.streams import Streams, StreamTrigger, check_same_prefix
-from trignb.functions.tracing import RunTracer
+from trignb.functions.tracing import Runs, RunTracer
 from trignb.functions.triggers import KeyspaceTrigger, Triggers, TriggerStatistics
 from trignb.js.runtime import (
     CLUSTER_FUNCTION,
@@ -43,10 +43,6 @@ from trignb.reply import OK, Status
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
-    from trignb.functions.calls import FunctionRun
-    from trignb.functions.sections import LibrarySection
-    from trignb.functions.streams import RecordRun
-    from trignb.functions.triggers import TriggerRun
     from trignb.js.runtime import Host, Registration, Runtime
 
 __all__ = ["Access", "Registry"]
@@ -72,7 +68,7 @@ class Access(Protocol):
         """Return why the user may not do everything with a key, None if he may."""
 
 
-class Registry:
+class Registry(Runs):
     """All libraries, and what their runs ask for.
 
     Attributes
@@ -125,12 +121,6 @@ class Registry:
         self._positions = count()
         self._retired: list[LibraryHost] = []
         self._session: Session | None = None
-        # What runs are made of, and who hears of sections of `client.block`.
-        self.trigger_run: type[TriggerRun]
-        self.record_run: type[RecordRun]
-        self.function_run: type[FunctionRun]
-        self.block_began: Callable[[LibrarySection], None]
-        self.block_ended: Callable[[LibrarySection], None]
         self.triggers = Triggers(self)
         self.streams = Streams(self)
         self.tracer = RunTracer(self)
@@ -516,15 +506,17 @@ class Registry:
         if not self.core.is_replica:
             self.streams.wake_all()
             return
-        hosts = [library.host for library in self.libraries.values()]
-        for host in [*hosts, *self._retired]:
+        for host in self.hosts():
             host.give_up()
+
+    def hosts(self) -> list[LibraryHost]:
+        """Return what runs JavaScript, for libraries that are gone too."""
+        return [*(lib.host for lib in self.libraries.values()), *self._retired]
 
     def close(self) -> None:
         """Stop all JavaScript."""
         with self.core.lock:
-            hosts = [library.host for library in self.libraries.values()]
-            hosts += self._retired
+            hosts = self.hosts()
             self.triggers.replace(list(self.triggers), ())
             self.streams.replace(list(self.streams), ())
             self.libraries.clear()

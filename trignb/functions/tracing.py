@@ -31,6 +31,8 @@ from trignb.functions.triggers import TriggerRun
 from trignb.js.runtime import Job
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trignb.engine.database import Database
     from trignb.engine.session import Session
     from trignb.engine.tracing import Tracing
@@ -39,7 +41,25 @@ if TYPE_CHECKING:
     from trignb.functions.triggers import KeyspaceTrigger
     from trignb.reply import Reply
 
-__all__ = ["RunTracer"]
+__all__ = ["RunTracer", "Runs"]
+
+
+class Runs:
+    """What runs are made of; chosen when a trace begins and when the last one ends.
+
+    Attributes
+    ----------
+    trigger_run, record_run, function_run : type
+        Of keyspace triggers, of stream triggers, of functions.
+    block_began, block_ended : callable
+        Hear of sections of `client.block`.
+    """
+
+    trigger_run: type[TriggerRun]
+    record_run: type[RecordRun]
+    function_run: type[FunctionRun]
+    block_began: Callable[[LibrarySection], None]
+    block_ended: Callable[[LibrarySection], None]
 
 
 class RunTracer:
@@ -66,6 +86,14 @@ class RunTracer:
             vars(registry.streams).update(trim=self._trim)
         else:
             vars(registry.streams).pop("trim", None)
+            if not self._is_busy():
+                # Nobody has an origin any more: the next trace gives the same numbers, so
+                # that runtimes, which keep each origin they saw, do not keep ever more.
+                self._numbers = count(1)
+
+    def _is_busy(self) -> bool:
+        """Whether background work may go on that has an origin of the trace that ends."""
+        return any(host.is_busy for host in self.registry.hosts())
 
     def owned(self, section: LibrarySection, span: Span) -> LibrarySection:
         """Return a section whose background work is put down to a span."""

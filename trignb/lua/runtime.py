@@ -185,11 +185,14 @@ class ScriptRuntime:
 
     def _execute(self, run: Run, argv: list[bytes]) -> Any:
         core, session = self.core, run.session
-        command = self._find(argv)
+        command = None
         try:
+            command = self._find(argv)
             self._check(run, command, argv)
-        except ResponseError:
-            command.rejected += 1
+        except ResponseError as error:
+            if command is not None:
+                command.rejected += 1
+            core.tracing.refused(session, argv, error)
             raise
         resp, null = session.resp, session.null_array
         # The script's protocol decides the shape of the reply, not the client's.
