@@ -169,15 +169,14 @@ class DryRun:
             hidden = 0
             for db, (data, expires) in zip(core.databases, self._before, strict=True):
                 for key in _changed_keys(db, data, expires):
+                    if len(changes) >= MOST_CHANGES:
+                        hidden += 1
+                        continue
                     before = _image(data, expires, key, self._began_ms)
                     after = _image(db.data, db.expires, key, now_ms)
                     change = change_of(db.index, key, before, after, was_heard=True)
-                    if change is None:
-                        continue
-                    if len(changes) < MOST_CHANGES:
+                    if change is not None:
                         changes.append(change)
-                    else:
-                        hidden += 1
         return KeyDiff(changes, hidden=hidden, title=title)
 
 
@@ -311,7 +310,12 @@ def _changed_keys(
 def _differs(before: Any, after: Any) -> bool:
     if type(before) is Stream and type(after) is Stream:
         # Streams do not compare; their images do.
-        return True
+        text = (before.length, before.last_id, before.entries_added)
+        return bool(before.groups or after.groups) or text != (
+            after.length,
+            after.last_id,
+            after.entries_added,
+        )
     if type(before) in STRING_TYPES and type(after) in STRING_TYPES:
         return bytes(before) != bytes(after)
     return type(before) is not type(after) or before != after

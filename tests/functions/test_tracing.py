@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from functions.libraries import eventually, lib
+import trignb
+from functions.libraries import counters, eventually, lib
+from trignb.engine.digest import dataset_digest
 from trignb.errors import JavaScriptError, ResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    import trignb
     from trignb.notebook.trace import Trace
 
 
@@ -491,7 +495,7 @@ def test_numbers_of_origins_are_not_given_twice_while_one_is_at_work(
     left.close()
     with engine.trace() as trace:
         engine.execute("SET", "k2", "v")
-        eventually(lambda: len(engine.core.blocking.queues[0, b"q"]) == 2)
+        eventually(lambda: len(engine.core.blocking.queues.get((0, b"q"), ())) == 2)
         engine.execute("RPUSH", "q", "x", "y")
         eventually(lambda: engine.execute("GET", "n") == b"2")
     # Of the two that go on, one is the trace's.
@@ -526,3 +530,126 @@ def test_server_clients_and_triggers_while_a_trace_is_open(
     frame = trace.df()
     assert set(frame["key"].dropna()) == {"k", "n:k"}
     assert (frame["kind"] == "trigger").sum() == 30
+
+
+# -- the same with and without
+
+MIXED = """redis.registerKeySpaceTrigger('stamp', 'k', (client, data) => {
+    if (data.event === 'del') throw new Error('gone');
+    client.call('rpush', 'log', data.event + ':' + data.was);
+}, {onTriggerFired: (client, data) => {
+    data.was = client.call('exists', data.key);
+    if (data.event === 'expired') throw new Error('too late');
+}});
+redis.registerKeySpaceTrigger('all', '', (client, data) => { client.call('incr', 'n'); });
+redis.registerStreamTrigger('read', 's', (client, data) => {
+    client.call('lpush', 'read', data.id.join('-'));
+    if (data.record[0][0] === 'bad') throw new Error('bad');
+}, {isStreamTrimmed: true});
+redis.registerFunction('f', (client, key) => {
+    client.call('set', key, 'f');
+    return client.call('incrby', 'm', '2');
+});
+redis.registerFunction('ro', (client) => client.call('set', 'k', 'x'), {flags: ['no-writes']});"""
+
+STEPS = [
+    "SET k 1",
+    "SET k 2 PX 5",
+    "INCR k",
+    "DEL k",
+    "HSET h f v",
+    "GET k",
+    "GET none",
+    "RENAME h k",
+    "XADD s * f v",
+    "XADD s * bad v",
+    "DEL s",
+    "TFCALL lib.f 1 k",
+    "TFCALL lib.ro 0",
+    "TFCALL lib.none 0",
+    "EVAL redis.call('set','k','lua') 0",
+    "MULTI",
+    "EXEC",
+    "FLUSHALL",
+    "LPOP log",
+    "advance",
+]
+
+
+class Twin:
+    """An engine with a library, and all that can be told of what it does."""
+
+    def __init__(self) -> None:
+        self.engine = trignb.Engine()
+        self.engine.clock.freeze(at="2026-01-01T12:00:00Z")
+        self.engine.load(lib(MIXED))
+        self.effects: list[Any] = []
+        self.engine.core.sinks.append(
+            lambda effects: self.effects.append(list(effects))
+        )
+        self.engine.core.sinks_changed()
+
+    def run(self, steps: list[str]) -> list[Any]:
+        """Run commands as a new client; returns what they led to."""
+        engine = self.engine
+        engine.reset(keep_libraries=True)
+        engine.clock.freeze(at="2026-01-01T12:00:00Z")
+        self.effects.clear()
+        session = engine.session()
+        replies = [self.step(session, step) for step in steps]
+        session.close()
+        registry = engine.library_registry
+        library = registry.libraries["lib"]
+        return [
+            replies,
+            self.effects[:],
+            [self.told(record) for record in engine.core.notifications.entries()],
+            [counters(trigger) for trigger in library.triggers.values()],
+            [
+                (name, w.last_read, w.total_record_processed, w.failed)
+                for name, w in library.stream_triggers["read"].streams.items()
+            ],
+            [(f.calls, f.failures) for f in library.functions.values()],
+            [(e.kind, e.item, e.message, e.line) for e in registry.errors],
+            dataset_digest(engine.core.databases),
+            engine.core.dirty,
+        ]
+
+    def step(self, session: Any, step: str) -> str:
+        """Run one command."""
+        if step == "advance":
+            self.engine.clock.advance(milliseconds=10)
+            return ""
+        try:
+            return repr(session.execute(*step.split(" ")))
+        except ResponseError as error:
+            return str(error)
+
+    def told(self, record: Any) -> tuple[Any, ...]:
+        """Return an entry of the log, with the runs as they ended."""
+        fired = [(run.trigger, run.outcome) for run in record.fired]
+        return (*record[:12], fired, record.author.library, record.author.trigger)
+
+
+@pytest.fixture(scope="module")
+def twins() -> Iterator[tuple[Twin, Twin]]:
+    plain, traced = Twin(), Twin()
+    yield plain, traced
+    plain.engine.close()
+    traced.engine.close()
+
+
+@settings(
+    max_examples=400 if os.environ.get("TRIGNB_LONG") else 40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(steps=st.lists(st.sampled_from(STEPS), min_size=1, max_size=12))
+def test_libraries_do_the_same_with_and_without_a_trace(
+    twins: tuple[Twin, Twin], steps: list[str]
+) -> None:
+    plain, traced = twins
+    expected = plain.run(steps)
+    with traced.engine.trace("all") as trace:
+        got = traced.run(steps)
+    assert got == expected
+    assert len(list(trace)) >= len([step for step in steps if step != "advance"])

@@ -226,7 +226,23 @@ def mask_secrets(args: list[bytes]) -> list[bytes]:
             _REDACTED if i > 2 and args[i - 1].lower() in hidden else arg
             for i, arg in enumerate(args)
         ]
+    if name == b"MIGRATE":
+        return _without_target_password(args)
     return args
+
+
+def _without_target_password(args: list[bytes]) -> list[bytes]:
+    """Mask what follows MIGRATE's AUTH and AUTH2."""
+    masked, at = list(args), 6
+    while at < len(args):
+        word = args[at].upper()
+        if word == b"KEYS":
+            break
+        count = {b"AUTH": 1, b"AUTH2": 2}.get(word, 0)
+        hidden = slice(at + 1, at + 1 + count)
+        masked[hidden] = [_REDACTED] * len(args[hidden])
+        at += 1 + count
+    return masked
 
 
 _REDACTED = b"(redacted)"

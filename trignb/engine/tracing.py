@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.blocking import NOTHING, Blocked
@@ -297,10 +298,11 @@ class Tracing:
             wanted = {int(arg[:4]) for arg in args[1:] if arg.isdigit()}
             databases = [db for db in databases if db.index in wanted]
         places = []
+        # What is in one of two databases that change places will be in the other.
+        shared = [k for db in databases for k in islice(db.data, _FLUSHED_KEYS)]
         for db in databases:
-            keys = list(db.data)[:_FLUSHED_KEYS]
-            if command.name == "swapdb":
-                keys += [k for other in databases for k in other.data][:_FLUSHED_KEYS]
+            is_swap = command.name == "swapdb"
+            keys = shared[:] if is_swap else list(islice(db.data, _FLUSHED_KEYS))
             for recorder in span.recorders:
                 keys += [key for index, key in recorder.last if index == db.index]
             places += [(db, key) for key in keys]
