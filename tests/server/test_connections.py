@@ -288,3 +288,15 @@ def test_each_of_two_servers_stays_open_to_its_clients(engine: Engine) -> None:
             assert busy.sock.recv(1000).startswith(b"-ERR Script killed by user")
             busy.sock.close()
             other.sock.close()
+
+
+def test_reset_turns_replies_on_and_answers(connect: Connect) -> None:
+    connect().ask(
+        b"CLIENT REPLY OFF\r\nPING\r\nRESET\r\nPING\r\n", b"+RESET\r\n+PONG\r\n"
+    )
+
+
+def test_who_wants_no_replies_is_told_of_no_protocol_error(connect: Connect) -> None:
+    wire = connect()
+    wire.send(b"CLIENT REPLY OFF\r\n*x\r\n")
+    assert wire.is_closed()

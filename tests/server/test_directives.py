@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from oracle.server import RedisServer
 from trignb.engine.parameters import PARAMETERS
 from trignb.server.directives import (
     DirectiveError,
@@ -118,6 +119,12 @@ def test_lines_that_cannot_be_read(conf: Path, line: str, reason: str) -> None:
     with pytest.raises(DirectiveError) as caught:
         settled(file=conf)
     assert str(caught.value).endswith(reason)
+
+
+@pytest.mark.oracle
+def test_every_parameter_of_redis_is_known(oracle: RedisServer) -> None:
+    flat = oracle.connect().execute("CONFIG", "GET", "*")
+    assert {name.decode() for name in flat[::2]} <= KNOWN.keys()
 
 
 def test_an_argument_before_any_directive() -> None:

@@ -329,8 +329,8 @@ class Core:
             reply = self._run_gated(session, command, args)
         except ResponseError:
             return NO_REPLY
-        # What CLIENT REPLY says of itself holds at once.
-        return reply if command.name == "client|reply" else NO_REPLY
+        # What CLIENT REPLY says of itself holds at once, and RESET has turned replies on.
+        return reply if command.name in ("client|reply", "reset") else NO_REPLY
 
     def _run_top(self, session: Session, command: Command, args: list[bytes]) -> Any:
         def body() -> Any:

@@ -179,8 +179,9 @@ class Connection:
 
     def _refuse_protocol(self) -> None:
         if not self._is_closing:
-            error = ResponseError(f"ERR Protocol error: {self._parser.error}")
-            self.out.append(encode_error(error))
+            if self.session.reply_mode == "on":
+                error = ResponseError(f"ERR Protocol error: {self._parser.error}")
+                self.out.append(encode_error(error))
             self._is_closing = True
             self.queue()
 
