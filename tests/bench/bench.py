@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 import trignb
-from bench import frames, libraries, network
+from bench import frames, libraries, network, replication
 from bench.measuring import (
     Contender,
     Operation,
@@ -367,6 +367,7 @@ BENCHES = (
     bench_memory,
     bench_element_memory,
     bench_pauses,
+    *replication.BENCHES,
 )
 
 

@@ -134,23 +134,32 @@ def test_a_link_that_was_cut_goes_on(serve, redis):
     assert redis.info("stats")["sync_partial_ok"] == "3"
 
 
-def test_half_a_transaction_waits_for_the_rest(serve):
+def test_half_a_transaction_does_not_count(serve):
     _, primary = serve()
     engine, us = serve()
     us.follow(primary)
-    follower = engine.replication.follower
-    primary_engine_offset = int(primary.info()["master_repl_offset"])
-    for request in follower.parser.feed(
-        b"*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n"
-    ):
+    follower, feed = engine.replication.follower, engine.replication.feed
+    before = feed.offset
+    half = b"*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n"
+    whole = half + b"*1\r\n$4\r\nEXEC\r\n"
+
+    def come(data: bytes) -> None:
         with engine.core.lock:
-            follower.apply(request)
-    assert us("GET", "a") is None
-    assert engine.replication.feed.offset == primary_engine_offset + 42
-    for request in follower.parser.feed(b"*1\r\n$4\r\nEXEC\r\n"):
-        with engine.core.lock:
-            follower.apply(request)
-    assert us("GET", "a") == b"1"
+            for request in follower.parser.feed(data):
+                follower.apply(request)
+
+    come(half)
+    assert (us("GET", "a"), feed.offset) == (None, before)
+    # The link breaks here: all of it is sent again.
+    follower.restart()
+    come(whole)
+    assert (us("GET", "a"), feed.offset) == (b"1", before + len(whole))
+    come(half)
+    us("REPLICAOF", "NO", "ONE")
+    assert us("SET", "b", 1) == "OK"
+    assert feed.backlog.since(before + 1, plain=False).startswith(
+        whole + b"*2\r\n$6\r\nSELECT"
+    )
 
 
 def test_a_password_and_a_user(serve, redis):
@@ -292,6 +301,20 @@ def test_clients_that_wait_are_told(serve, redis):
     assert thread_error[0].endswith("instance state changed (master -> replica?)")
     for client in waiting:
         client.close()
+
+
+def test_a_disk_on_both_sides(serve, tmp_path):
+    for name in ("primary", "replica"):
+        (tmp_path / name).mkdir()
+    _, primary = serve(dir=str(tmp_path / "primary"), appendonly="yes")
+    copy, us = serve(dir=str(tmp_path / "replica"), appendonly="yes")
+    primary("SET", "a", 1)
+    us.follow(primary)
+    primary("SET", "b", 1)
+    assert primary("WAITAOF", 1, 1, 10_000) == [1, 1]
+    copy.close()
+    with Engine(dir=str(tmp_path / "replica"), appendonly="yes") as again:
+        assert again.execute("MGET", "a", "b") == [b"1", b"1"]
 
 
 def test_a_replica_of_a_replica(serve, redis, start_redis):

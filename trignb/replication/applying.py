@@ -1,7 +1,8 @@
 """What a primary sends, applied to this engine.
 
-A `Follower` is our copy of a primary's state: the offset we have, and a session that runs the commands. It
-outlives a broken link, so a transaction of which half had come goes on when the link is back.
+A `Follower` is our end of a primary's stream: a session that runs its commands. It outlives a broken link. A
+transaction counts as got when it is complete: what had come of half a one is asked for again, and whoever
+is promoted has all of a transaction or nothing, and so have his replicas.
 """
 
 from __future__ import annotations
@@ -48,15 +49,21 @@ class Follower:
         self._core: Core = core
         self._acknowledge = acknowledge
         self.parser = StreamParser()
+        # Of a transaction that is not complete: its bytes, and where internal commands are.
+        self._raw = bytearray()
+        self._spans: list[tuple[int, int]] = []
         self.session = session = Session(core, 2)
         session.is_primary = session.authenticated = True
         session.user, session.address = _USER, address
         session.db = core.databases[db if db < len(core.databases) else 0]
         session.rearm()
 
-    def restart_parser(self) -> None:
-        """Forget the half of a command that came last: it is sent again."""
+    def restart(self) -> None:
+        """Forget the half of a command or transaction that came last: it is sent again."""
         self.parser = StreamParser()
+        self.session.discard_transaction()
+        self._raw.clear()
+        self._spans.clear()
 
     def apply(self, request: Request) -> None:
         """Run one command of the stream; the lock is held."""
@@ -71,9 +78,19 @@ class Follower:
             logger.warning("%s from the primary failed: %s", name, error)
         finally:
             core.obeys = False
-            spans = [(0, len(raw))] if raw and args[0].startswith(INTERNAL) else []
+            self._pass_on(raw, is_internal=bool(args) and args[0].startswith(INTERNAL))
+
+    def _pass_on(self, raw: bytes, *, is_internal: bool) -> None:
+        """Take note that some bytes have been run, or wait for the end of a transaction."""
+        begin = len(self._raw)
+        self._raw += raw
+        if is_internal:
+            self._spans.append((begin, begin + len(raw)))
+        if self.session.queue is None:
+            data, spans = bytes(self._raw), self._spans
+            self._raw, self._spans = bytearray(), []
             self._feed.selected = self.session.db.index
-            self._feed.append(raw, spans)
+            self._feed.append(data, spans)
 
     def _is_question(self, args: list[bytes]) -> bool:
         if args[0].upper() != b"REPLCONF":

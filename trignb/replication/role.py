@@ -231,7 +231,7 @@ class Replication:
             if self.follower is None:
                 self._follow_anew(self.feed.selected)
             else:
-                self.follower.restart_parser()
+                self.follower.restart()
             return True
         finally:
             self.core.lock.release()
