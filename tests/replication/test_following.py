@@ -112,6 +112,43 @@ def test_stale_data_may_be_refused(serve, redis):
     assert us("GET", "a") is None
 
 
+SCRIPTS = (
+    ("EVAL", "return 1", 0),
+    ("EVAL", "#!lua\nreturn 1", 0),
+    ("EVAL", "#!lua flags=no-writes\nreturn 1", 0),
+    ("EVAL", "#!lua flags=no-writes,allow-stale\nreturn 1", 0),
+    ("EVAL", "#!lua flags=no-writes,allow-stale\nreturn redis.call('get', 'a')", 0),
+    ("FCALL", "plain", 0),
+    ("FCALL", "quiet", 0),
+)
+FUNCTIONS = """#!lua name=functions
+redis.register_function('plain', function() return 1 end)
+redis.register_function{function_name='quiet', callback=function() return 1 end,
+    flags={'no-writes'}}
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("min-replicas-to-write", 1),
+        ("replica-read-only", "yes"),
+        ("replica-serve-stale-data", "no"),
+        ("replica-read-only", "no", "replica-serve-stale-data", "no"),
+    ],
+)
+def test_scripts_are_refused_by_what_they_declare(serve, redis, options):
+    _, us = serve()
+    replies = []
+    for peer in (us, redis):
+        peer("FUNCTION", "LOAD", FUNCTIONS)
+        peer("CONFIG", "SET", *options)
+        if options[0] != "min-replicas-to-write":
+            peer("REPLICAOF", "127.0.0.1", 1)
+        replies.append([str(peer(*script)) for script in SCRIPTS])
+    assert replies[0] == replies[1]
+
+
 def test_already_connected(serve, redis):
     _, us = serve()
     us.follow(redis)

@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -147,6 +147,9 @@ class Core:
         # Whether RESTORE takes payloads with a wrong checksum (DEBUG).
         self.skips_checksums = False
         self.gates: list[Callable[[Session, Command, list[bytes]], None]] = []
+        # Asked before a script or function of Lua runs, with the flags it declares (None: it
+        # declares none).
+        self.script_gates: list[Callable[[Collection[str] | None], None]] = []
         # Set once a user is restricted: raises NOPERM for what a session's user may not do.
         self.permission: Callable[[Session, Command, list[bytes]], None] | None = None
         self.sinks: list[Sink] = []

@@ -152,6 +152,8 @@ class Scripts:
     ) -> Reply:
         """Run a compiled script, with the flags it declares, as part of the unit under way."""
         core, s = self.core, run.session
+        for gate in core.script_gates:
+            gate(declared)
         if declared is not None:
             if core.eviction.refuses and needs_memory(declared):
                 raise ResponseError(_OUT_OF_MEMORY)

@@ -39,10 +39,15 @@ class PrimarySocket:
         timeout_s: float,
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
+        context = None if tls is None else tls()
         self.sock = socket.create_connection((host, port), timeout_s)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if tls is not None:
-            self.sock = tls().wrap_socket(self.sock, server_hostname=host)
+        try:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if context is not None:
+                self.sock = context.wrap_socket(self.sock, server_hostname=host)
+        except BaseException:
+            self.sock.close()
+            raise
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.sock, selectors.EVENT_READ)
         self._buffer = bytearray()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from trignb.engine.args import to_int
 from trignb.engine.spec import WRITE
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from trignb.replication.replica import ReplicaLink
     from trignb.replication.waits import Waits
 
-__all__ = ["Replicas"]
+__all__ = ["Replicas", "switch"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ Args = list[bytes]
 _ALIVE: Final = b"\n"
 _ALIVE_S: Final = 1.0
 _LONGEST_ADDRESS: Final = 255
+
+_TOO_FEW: Final = "NOREPLICAS Not enough good replicas to write."
+
+Gate = TypeVar("Gate")
 
 
 class Replicas:
@@ -187,21 +192,24 @@ class Replicas:
         return sum(r.is_online and r.lag_s <= longest_s for r in self.attached())
 
     def _choose_gate(self, wanted: int) -> None:
-        gates = self.core.gates
-        if bool(wanted) != (self._gate in gates):
-            if wanted:
-                gates.append(self._gate)
-            else:
-                gates.remove(self._gate)
-            self.core.rearm_sessions()
+        switch(self.core.gates, self._gate, is_on=bool(wanted))
+        switch(self.core.script_gates, self._script_gate, is_on=bool(wanted))
+        self.core.rearm_sessions()
+
+    @property
+    def _are_too_few(self) -> bool:
+        wanted = self.core.config.values["min-replicas-to-write"]
+        return not self.core.is_replica and self.count_good() < wanted
 
     def _gate(self, session: Session, command: Command, _args: Args) -> None:
-        if not command.flags & WRITE or self.core.is_replica:
-            return
-        if self.count_good() < self.core.config.values["min-replicas-to-write"]:
-            raise session.refuse(
-                command, "NOREPLICAS Not enough good replicas to write."
-            )
+        queued = (session.queue or ()) if command.name == "exec" else ()
+        writes = command.flags & WRITE or any(c.flags & WRITE for c, _ in queued)
+        if writes and self._are_too_few:
+            raise session.refuse(command, _TOO_FEW)
+
+    def _script_gate(self, flags: Collection[str] | None) -> None:
+        if flags is not None and "no-writes" not in flags and self._are_too_few:
+            raise ResponseError(_TOO_FEW)
 
     # -- as time goes by
 
@@ -252,6 +260,14 @@ class Replicas:
             if hard and replica.owed_bytes > hard:
                 logger.warning("too much waits for replica %s:%s", *replica.address)
                 replica.session.close()
+
+
+def switch(gates: list[Gate], gate: Gate, *, is_on: bool) -> None:
+    """Have a gate among others, or not."""
+    if is_on and gate not in gates:
+        gates.append(gate)
+    elif not is_on and gate in gates:
+        gates.remove(gate)
 
 
 def _zero_or_one(value: bytes) -> int:

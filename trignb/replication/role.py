@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from trignb.engine.spec import STALE, WRITE
+from trignb.errors import ResponseError
 from trignb.persistence.loading import install
 from trignb.replication.applying import Follower
 from trignb.replication.failover import Failover
@@ -16,7 +17,7 @@ from trignb.replication.feed import Feed
 from trignb.replication.full_sync import FullSyncs
 from trignb.replication.information import count_syncs, describe, measure
 from trignb.replication.link import PrimaryLink
-from trignb.replication.replicas import Replicas
+from trignb.replication.replicas import Replicas, switch
 from trignb.replication.stream import GETACK
 from trignb.replication.waits import Waits
 
@@ -34,6 +35,7 @@ Args = list[bytes]
 
 _PERIOD_S: Final = 0.1
 _READ_ONLY: Final = "READONLY You can't write against a read only replica."
+_STALE_INSIDE: Final = "ERR Can not execute the command on a stale replica"
 _STALE: Final = (
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 )
@@ -181,8 +183,11 @@ class Replication:
     def announced_port(self) -> int:
         """Return where our primary is told that we listen."""
         values = self.core.config.values
-        served = next((server.port for server in self.core.servers), 0)
-        return int(values["replica-announce-port"] or served or values["port"])
+        kind = "tls-port" if values["tls-replication"] else "port"
+        served = (getattr(s, kind.replace("-", "_")) for s in self.core.servers)
+        listens = next(filter(None, served), values[kind])
+        port = values["replica-announce-port"] or listens
+        return int(port)
 
     def acknowledgement(self) -> Args:
         """Return the command that tells a primary what we have, on disk as well."""
@@ -269,17 +274,12 @@ class Replication:
 
     def _choose_gates(self) -> None:
         core, values = self.core, self.core.config.values
-        wanted = {
-            self._refuse_writes: core.is_replica and values["replica-read-only"],
-            self._refuse_stale: (
-                core.is_replica and not values["replica-serve-stale-data"]
-            ),
-        }
-        for gate, is_wanted in wanted.items():
-            if is_wanted and gate not in core.gates:
-                core.gates.append(gate)
-            elif not is_wanted and gate in core.gates:
-                core.gates.remove(gate)
+        refuses_writes = core.is_replica and values["replica-read-only"]
+        refuses_stale = core.is_replica and not values["replica-serve-stale-data"]
+        switch(core.gates, self._refuse_writes, is_on=refuses_writes)
+        switch(core.script_gates, self._refuse_script, is_on=refuses_writes)
+        switch(core.gates, self._refuse_stale, is_on=refuses_stale)
+        switch(core.script_gates, self._refuse_stale_script, is_on=refuses_stale)
         core.rearm_sessions()
 
     def _refuse_writes(self, session: Session, command: Command, _args: Args) -> None:
@@ -287,11 +287,22 @@ class Replication:
         if command.flags & WRITE or any(c.flags & WRITE for c, _ in queued):
             raise session.refuse(command, _READ_ONLY)
 
+    def _refuse_script(self, flags: Collection[str] | None) -> None:
+        if flags is not None and "no-writes" not in flags:
+            raise ResponseError(_READ_ONLY)
+
+    @property
+    def _is_stale(self) -> bool:
+        return self.upstream is not None and not self.upstream.is_up
+
     def _refuse_stale(self, session: Session, command: Command, _args: Args) -> None:
-        upstream = self.upstream
-        is_down = upstream is not None and not upstream.is_up
-        if is_down and not command.flags & STALE:
-            raise session.refuse(command, _STALE)
+        if self._is_stale and not command.flags & STALE:
+            is_inside = self.core.frame.origin == "script"
+            raise session.refuse(command, _STALE_INSIDE if is_inside else _STALE)
+
+    def _refuse_stale_script(self, flags: Collection[str] | None) -> None:
+        if self._is_stale and "allow-stale" not in (flags or ()):
+            raise ResponseError(_STALE)
 
     # -- as time goes by
 
