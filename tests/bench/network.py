@@ -90,22 +90,18 @@ def bench_append_only(_server: RedisServer | None) -> list[Result]:
         ports = [started.enter_context(_started(*_TRIGNB))]
         for policy in KEPT:
             directory = started.enter_context(tempfile.TemporaryDirectory())
-            options = (
-                "--dir",
-                directory,
-                "--appendonly",
-                "yes",
-                "--appendfsync",
-                policy,
-            )
-            ports.append(started.enter_context(_started(*_TRIGNB, *options)))
+            kept_by = ("--appendonly", "yes", "--appendfsync", policy)
+            server = _started(*_TRIGNB, "--dir", directory, *kept_by)
+            ports.append(started.enter_context(server))
         for options, target in ((PLAIN[0], 3 / 4), (PIPELINED[0], None)):
             without, *kept = best_of_rounds(ports, options, REQUESTS)
             for policy, found in zip(KEPT, kept, strict=True):
                 wanted = target if policy == "everysec" else None
                 results += [
-                    _kept(f"{command}, {' '.join(options)}", policy, *pair, wanted)
-                    for command, *pair in _pairs(found, without)
+                    _kept(
+                        f"{command}, {' '.join(options)}", policy, mine, other, wanted
+                    )
+                    for command, mine, other in _pairs(found, without)
                 ]
     return results
 
