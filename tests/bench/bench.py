@@ -3,7 +3,8 @@
 Absolute times say little on a machine that others use too; ratios to a peer measured in the
 same minutes say much. Every measurement is repeated, ours and the peer's in turn, and the
 best of each is taken. Nothing fails here and nothing is written. Rows of libraries are in
-`libraries.py`, those of the server in `network.py`, those of DataFrames in `frames.py`.
+`libraries.py`, those of the server in `network.py`, those of DataFrames in `frames.py`,
+those of live views in `views.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 import trignb
-from bench import frames, libraries, network, replication
+from bench import frames, libraries, network, replication, views
 from bench.measuring import (
     Contender,
     Operation,
@@ -364,6 +365,7 @@ BENCHES = (
     network.bench_append_only,
     *libraries.BENCHES,
     *frames.BENCHES,
+    *views.BENCHES,
     bench_memory,
     bench_element_memory,
     bench_pauses,

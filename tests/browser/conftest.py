@@ -39,9 +39,23 @@ RUN_CELL = """async (index) => {
   app.shell.currentWidget.content.activeCellIndex = index;
   return await app.commands.execute('notebook:run-cell');
 }"""
-RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
+# One after the other: at a cell that is to fail, `notebook:run-all-cells` ends.
+RUN_ALL = """async () => {
+  const app = window.jupyterapp;
+  const book = app.shell.currentWidget.content;
+  for (let i = 0; i < book.widgets.length; i++) {
+    book.activeCellIndex = i;
+    await app.commands.execute('notebook:run-cell');
+  }
+}"""
 COMMAND = "([name, args]) => window.jupyterapp.commands.execute(name, args)"
 KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+EVALUATE = f"""async (expression) => {{
+  const future = {KERNEL}.requestExecute(
+    {{ code: '', silent: true, user_expressions: {{ it: expression }} }});
+  const reply = await future.done;
+  return reply.content.user_expressions.it.data['text/plain'];
+}}"""
 SHUTDOWN = "() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()"
 THEME_IS = "(light) => document.body.dataset.jpThemeLight === light"
 
@@ -265,6 +279,10 @@ class Book:
     def output(self, index: int) -> Locator:
         """Return what a cell shows."""
         return self.cell(index).locator(".jp-OutputArea")
+
+    def value(self, expression: str) -> str:
+        """Return what the kernel makes of an expression, as its repr."""
+        return str(self.page.evaluate(EVALUATE, expression))
 
     def kernel_is_busy(self) -> bool:
         """Whether a cell is running."""

@@ -250,6 +250,14 @@ def test_keys_shows_each_type_and_deletes(views: Views) -> None:
     expect(listed.locator("option")).to_have_count(1)
 
 
+def test_cell_that_runs_again_ends_its_view(views: Views) -> None:
+    count = "len([v for v in engine.board.views if v.kind == 'monitor'])"
+    before = views.value(count)
+    views.show("monitor")
+    assert views.value(count) == before
+    expect(views.shown("monitor").locator(".trignb-monitor")).to_have_count(1)
+
+
 def test_frozen_view_survives_save_shutdown_and_reload(views: Views) -> None:
     views.show("write")
     views.show("frozen")

@@ -26,8 +26,8 @@ __all__ = ["MOST_PER_SECOND", "Board", "View"]
 logger = logging.getLogger(__name__)
 
 MOST_PER_SECOND: Final = 10
-# For each second of work the thread rests this many: 3 % of the time at most.
-_REST: Final = 32
+# For each second of work the thread rests this many; what it sends costs as much again.
+_REST: Final = 40
 
 
 class View(Protocol):

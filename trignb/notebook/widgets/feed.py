@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Feed"]
 
-_LIMIT: Final = 100
+# A screen shows some fifteen; more would be drawn ten times a second for nobody.
+_LIMIT: Final = 50
 
 # What the library list says besides the libraries' names.
 ALL: Final = "all events"

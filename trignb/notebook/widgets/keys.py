@@ -117,6 +117,9 @@ class Browser(Live):
         self.selected: Entry | None = None
         self._message = Html()
         self._list: Choice | None = None
+        # The page in the list, and its rows: values change more often than names.
+        self._page: list[tuple[bytes, str]] = []
+        self._rows: list[tuple[str, Entry]] = []
         self._fields: dict[str, Any] = {}
 
     @property
@@ -328,7 +331,10 @@ class Browser(Live):
         """Let one choose from these keys."""
         if self._list is None:
             return
-        rows = tree((key.name, key.type) for key in keys)
+        page = [(key.name, key.type) for key in keys]
+        if page != self._page:
+            self._page, self._rows = page, tree(page)
+        rows = self._rows
         is_there = any(entry == self.selected for _, entry in rows)
         self._list.offer(rows, self.selected if is_there else None)
         names = [entry.name for _, entry in rows if not entry.is_folder]
