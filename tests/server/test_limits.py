@@ -6,6 +6,7 @@ import errno
 import resource
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -223,6 +224,25 @@ def test_very_many_small_arguments(engine: Engine, connect: Connect) -> None:
     wire.send(b"*1000000000\r\n$4\r\nMGET\r\n")
     with pytest.raises(OSError, match=r"reset|[Bb]roken"):
         pour(wire, b"$1\r\na\r\n" * 1000)
+
+
+def test_who_leaves_without_reading_costs_nothing(
+    engine: Engine, server: Server, connect: Connect
+) -> None:
+    """QUIT after replies that nobody reads, and more to read after it: the loop sleeps."""
+    engine.execute("SET", "a", "x" * 1_000_000)
+    wire, other = connect(), connect()
+    wire.send(b"GET a\r\n" * 20 + b"QUIT\r\n")
+    wait_until(lambda: any(c.output_bytes for c in server.connections))
+    wire.send(b"PING\r\n" * 100)
+    other.ask(b"PING\r\n", b"+PONG\r\n")
+    before = server.traffic.cycles
+    # Ten rounds of its own each second, however long this takes.
+    wait_until(lambda: server.traffic.cycles >= before + 5)
+    began = time.monotonic()
+    wait_until(lambda: server.traffic.cycles >= before + 10)
+    assert time.monotonic() - began > 0.2
+    assert wire.ends_within(21_000_000)
 
 
 def test_a_half_closed_socket_still_gets_its_replies(connect: Connect) -> None:

@@ -79,6 +79,17 @@ def test_scripts_libraries_and_warnings_are_logged(path: Path) -> None:
     assert any(mark == "#" and "mind the gap" in text for mark, text in lines)
 
 
+def test_a_replica_says_that_it_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "trignb.log"
+    handler = logs.start_logging(str(path))
+    try:
+        logs.show_role(handler, lambda: True)
+        logging.getLogger("trignb.x").info("here")
+    finally:
+        logs.stop_logging(handler)
+    assert re.match(r"\d+:S \d\d \w{3} ", path.read_text("utf-8"))
+
+
 def test_a_log_that_was_moved_away_begins_anew(path: Path) -> None:
     logger = logging.getLogger("trignb.x")
     logger.info("old")

@@ -113,10 +113,15 @@ class Connection:
 
     def ready(self, mask: int) -> None:
         """Read what came, or write what waits."""
-        if mask & WRITE:
-            self._send_more()
-        if mask & READ and not self._is_closing:
-            self._receive()
+        try:
+            if mask & WRITE:
+                self._send_more()
+            if mask & READ and not self._is_closing:
+                self._receive()
+        except Exception:
+            # A bug of ours: better no client than one that waits for ever.
+            logger.exception("a client is hung up on after an unforeseen failure")
+            self.close()
 
     def _receive(self) -> None:
         try:
@@ -376,7 +381,14 @@ class Connection:
                 self._hold_back(memoryview(data))
             else:
                 self._send(data)
-        if self._is_closing and not self._unsent:
+        if self._is_closing:
+            self._close_after_sending()
+
+    def _close_after_sending(self) -> None:
+        if self._unsent:
+            # Nothing is read any more: what comes would make the socket ready all the time.
+            self.server.loop.change(self.sock, self, WRITE)
+        else:
             self.close()
 
     def _send(self, data: bytes) -> None:
@@ -400,6 +412,7 @@ class Connection:
 
     def _hold_back(self, data: memoryview) -> None:
         self._unsent.append(data)
+        self.server.slow[self] = None
         self._unsent_bytes += len(data)
         self.traffic.largest_out = max(self.traffic.largest_out, self._unsent_bytes)
         self.check_output_limit()
@@ -422,6 +435,7 @@ class Connection:
         except OSError:
             self.close()
             return
+        self.server.slow.pop(self, None)
         self.server.loop.change(self.sock, self, READ)
         if self._is_closing:
             self.close()

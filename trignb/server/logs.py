@@ -11,9 +11,10 @@ import logging.handlers
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
-__all__ = ["VERBOSE", "set_level", "start_logging", "stop_logging"]
+__all__ = ["VERBOSE", "set_level", "show_role", "start_logging", "stop_logging"]
 
 # Between Python's debug and info, as Redis's verbose is.
 VERBOSE: Final = 15
@@ -32,12 +33,20 @@ _WARNINGS: Final = "py.warnings"
 
 
 class RedisFormatter(logging.Formatter):
-    """Lines like ``4242:M 26 Nov 2026 02:15:05.123 * Ready to accept connections``."""
+    """Lines like ``4242:M 26 Nov 2026 02:15:05.123 * Ready to accept connections``.
+
+    ``is_replica`` tells whether the letter is an S.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_replica: Callable[[], bool] = bool
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record's line; a traceback follows on lines of its own."""
         stamp = time.strftime("%d %b %Y %H:%M:%S", time.localtime(record.created))
-        head = f"{os.getpid()}:M {stamp}.{int(record.msecs):03}"
+        role = "S" if self.is_replica() else "M"
+        head = f"{os.getpid()}:{role} {stamp}.{int(record.msecs):03}"
         text = f"{head} {mark_of(record.levelno)} {record.getMessage()}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
@@ -94,6 +103,12 @@ def start_logging(path: str) -> logging.Handler:
         logger.propagate = False
     set_level("notice")
     return handler
+
+
+def show_role(handler: logging.Handler, is_replica: Callable[[], bool]) -> None:
+    """Have the lines say whether a primary or a replica speaks."""
+    if isinstance(handler.formatter, RedisFormatter):
+        handler.formatter.is_replica = is_replica
 
 
 def stop_logging(handler: logging.Handler) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Handler", "Loop", "Timer"]
 
 _LONGEST_SLEEP_S: Final = 0.1
+_FEW_TIMERS: Final = 100
 
 
 class Handler(Protocol):
@@ -37,14 +38,17 @@ class Handler(Protocol):
 class Timer:
     """A call at a later time; `cancel` takes it back."""
 
-    __slots__ = ("call",)
+    __slots__ = ("_loop", "call")
 
-    def __init__(self, call: Callable[[], object]) -> None:
+    def __init__(self, loop: Loop, call: Callable[[], object]) -> None:
+        self._loop = loop
         self.call: Callable[[], object] | None = call
 
     def cancel(self) -> None:
-        """Do not call."""
-        self.call = None
+        """Do not call; only the loop's thread may ask."""
+        if self.call is not None:
+            self.call = None
+            self._loop.timer_cancelled()
 
 
 class Loop:
@@ -80,6 +84,8 @@ class Loop:
         self._calls: deque[Callable[[], object]] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = count()
+        # How many of the timers were taken back, at most.
+        self._cancelled = 0
         self._wake_end, self._wake_start = os.pipe()
         for end in (self._wake_end, self._wake_start):
             os.set_blocking(end, False)
@@ -123,10 +129,21 @@ class Loop:
 
     def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
         """Call on the loop's thread after some time; only that thread may ask."""
-        timer = Timer(call)
+        timer = Timer(self, call)
         entry = (time.monotonic() + seconds, next(self._numbers), timer)
         heapq.heappush(self._timers, entry)
         return timer
+
+    def timer_cancelled(self) -> None:
+        """Drop the timers that were taken back once they are the most of all.
+
+        A client that waits for a year and is served at once would leave one each time.
+        """
+        self._cancelled += 1
+        if self._cancelled > max(_FEW_TIMERS, len(self._timers) // 2):
+            self._timers = [e for e in self._timers if e[2].call is not None]
+            heapq.heapify(self._timers)
+            self._cancelled = 0
 
     # -- running
 
@@ -193,7 +210,8 @@ class Loop:
         while self._timers and self._timers[0][0] <= now:
             _, _, timer = heapq.heappop(self._timers)
             if timer.call is not None:
-                self._guard(timer.call)
+                call, timer.call = timer.call, None
+                self._guard(call)
 
     def _guard(self, call: Callable[[], object]) -> None:
         try:

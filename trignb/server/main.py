@@ -29,7 +29,7 @@ from trignb.server.directives import (
     read_directives,
     settle,
 )
-from trignb.server.logs import set_level, start_logging, stop_logging
+from trignb.server.logs import set_level, show_role, start_logging, stop_logging
 from trignb.server.process import Daemon, Signals, notify_supervisor, pid_file, room_for
 from trignb.server.server import Server
 
@@ -80,6 +80,8 @@ def serve_engine(
             pid_file(settings.values.get("pidfile", "")),
             Engine(databases=values["databases"]) as engine,
         ):
+            core = engine.core
+            show_role(handler, lambda: core.is_replica)
             _configure(engine, settings, path)
             _load_data(engine)
             _load_libraries(engine, libraries)

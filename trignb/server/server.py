@@ -107,6 +107,8 @@ class Server:
         self.connections: dict[Connection, None] = {}
         self.to_flush: list[Connection] = []
         self.postponed: dict[Connection, None] = {}
+        # Who has not read all that was sent.
+        self.slow: dict[Connection, None] = {}
         self.traffic = core.traffic
         # Read where they are needed, which is on no hot path.
         self.values = core.config.values
@@ -203,7 +205,13 @@ class Server:
         while self.to_flush:
             waiting, self.to_flush = self.to_flush, []
             for connection in waiting:
-                connection.flush()
+                try:
+                    connection.flush()
+                except Exception:
+                    logger.exception(
+                        "a client is hung up on after an unforeseen failure"
+                    )
+                    connection.close()
 
     def _on_error(self, error: BaseException) -> None:
         logger.error("a client's request failed in an unforeseen way", exc_info=error)
@@ -211,23 +219,25 @@ class Server:
     def _cron(self) -> None:
         self.loop.call_later(_CRON_S, self._cron)
         self.traffic.sample(time.monotonic(), calls_of_all(self.core))
-        idle_limit = self.values["timeout"]
+        for connection in list(self.slow):
+            connection.check_output_limit()
+        if self.values["timeout"]:
+            self._close_idle(self.values["timeout"])
+        if self.values["maxmemory-clients"]:
+            self._evict_clients()
+        if self.postponed:
+            self.loop.call_later(_POSTPONED_S, self._try_postponed)
+
+    def _close_idle(self, limit_s: int) -> None:
         for connection in list(self.connections):
-            if connection.output_bytes:
-                connection.check_output_limit()
             if (
-                idle_limit
-                and connection.idle_s > idle_limit
+                connection.idle_s > limit_s
                 and not connection.is_waiting
                 and not connection.session.subscription_count
                 and client_type(connection.session) == b"normal"
             ):
                 logger.log(VERBOSE, "Closing idle client")
                 connection.close()
-        if self.values["maxmemory-clients"]:
-            self._evict_clients()
-        if self.postponed:
-            self.loop.call_later(_POSTPONED_S, self._try_postponed)
 
     def _evict_clients(self) -> None:
         """End the clients with the largest buffers while all together take too much."""
@@ -322,6 +332,7 @@ class Server:
         """Take note that a connection has ended."""
         self.connections.pop(connection, None)
         self.postponed.pop(connection, None)
+        self.slow.pop(connection, None)
 
     def output_limit(self, session: Session) -> tuple[int, int, int]:
         """Return hard limit, soft limit in bytes and its seconds; 0 is no limit."""
