@@ -302,7 +302,7 @@ class Engine(Tables, Views, Causes):
         port : int or None
             TCP port, 0 for any free one (see `Server.port`), None for no TCP port.
         host : str
-            Address to listen on.
+            Address to listen on; several with blanks between.
         unixsocket : str
             Path of a unix socket to listen on.
         tls_port : int or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 import time
@@ -300,3 +301,23 @@ def test_who_wants_no_replies_is_told_of_no_protocol_error(connect: Connect) -> 
     wire = connect()
     wire.send(b"CLIENT REPLY OFF\r\n*x\r\n")
     assert wire.is_closed()
+
+
+def test_several_addresses_share_a_port(engine: Engine) -> None:
+    # The last one is kept for documentation: no machine has it.
+    with engine.serve(host="127.0.0.1 127.0.0.2 -2001:db8::1") as server:
+        assert len(server.listeners) == 2
+        for host in ("127.0.0.1", "127.0.0.2"):
+            # Not by the other address: whoever has that one is a stranger.
+            with socket.create_connection(
+                (host, server.port), 5, ("127.0.0.1", 0)
+            ) as sock:
+                sock.sendall(b"PING\r\n")
+                assert sock.recv(100) == b"+PONG\r\n"
+
+
+def test_an_address_that_is_not_there(engine: Engine) -> None:
+    with pytest.raises(OSError, match="cannot listen on 2001:db8::1"):
+        engine.serve(host="127.0.0.1 2001:db8::1")
+    with pytest.raises(OSError, match="no address of '-2001:db8::1' is there"):
+        engine.serve(host="-2001:db8::1")

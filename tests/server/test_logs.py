@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import socket
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 
 from trignb import Engine
 from trignb.server import logs
+
+from .waiting import wait_until
 
 LINE = re.compile(r"\d+:M \d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3} ([-.*#]) (.*)")
 
@@ -77,6 +80,19 @@ def test_scripts_libraries_and_warnings_are_logged(path: Path) -> None:
     ]
     assert ("*", "lib: from a library") in lines
     assert any(mark == "#" and "mind the gap" in text for mark, text in lines)
+
+
+def test_connections_are_logged_at_verbose(path: Path) -> None:
+    logs.set_level("verbose")
+    with Engine() as engine, engine.serve() as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as sock:
+            host, port = sock.getsockname()
+            sock.sendall(b"PING\r\n")
+            assert sock.recv(100)
+        wait_until(lambda: len(lines_of(path)) == 2)
+    (mark, accepted), (_, closed) = lines_of(path)
+    assert (mark, accepted) == ("-", f"Accepted {host}:{port}")
+    assert closed.startswith("Client closed connection id=")
 
 
 def test_a_replica_says_that_it_is_one(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_stat(engine: Engine, start: Callable[..., Tool]) -> None:
 def test_latency(cli: Cli) -> None:
     low, high, mean, samples = cli("--latency", "-i", "0.2").split()
     assert 0 <= float(low) <= float(mean) <= float(high)
-    assert int(samples) > 5
+    assert int(samples) > 0
 
 
 def test_resp3_csv_json(engine: Engine, cli: Cli) -> None:
@@ -166,6 +166,25 @@ def test_pushes_in_resp3(start: Callable[..., Tool], cli: Cli) -> None:
     cli("SET", "a", "1")
     prompt.type("PING\r")
     assert prompt.wait_for(r'-> invalidate: \'?"?a')
+
+
+def test_a_snapshot_over_the_wire(engine: Engine, cli: Cli, tmp_path: Path) -> None:
+    fill(engine)
+    engine.execute("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+    path = tmp_path / "dump.rdb"
+    cli("--rdb", str(path))
+    with Engine.from_rdb(path) as copy:
+        assert copy.execute("DBSIZE") == 505
+        assert copy.execute("LRANGE", "list", 0, 1) == [b"0", b"1"]
+
+
+def test_it_poses_as_a_replica(engine: Engine, start: Callable[..., Tool]) -> None:
+    engine.execute("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+    replica = start("--replica", "--csv")
+    replica.wait_for("SYNC with master")
+    replica.wait_for("SYNC done")
+    engine.execute("SET", "a b", 1)
+    assert replica.wait_for('"SET","a b","1"')
 
 
 @pytest.mark.parametrize(

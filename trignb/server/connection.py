@@ -23,6 +23,7 @@ from trignb.errors import EngineClosed, ResponseError
 from trignb.reply import NO_REPLY, OK, Status
 from trignb.resp.encode import encode, encode_error, encode_push
 from trignb.resp.parse import RequestParser
+from trignb.server.logs import VERBOSE
 
 if TYPE_CHECKING:
     from trignb.server.loop import Timer
@@ -131,6 +132,8 @@ class Connection:
         except OSError:
             data = b""
         if not data:
+            if logger.isEnabledFor(VERBOSE):
+                logger.log(VERBOSE, "Client closed connection %s", self.description)
             self.close()
             return
         self.last_seen = self.server.loop.now

@@ -308,6 +308,7 @@ class Server:
             return _turn_away(sock, _PROTECTED)
         address = address_of(sock, name, listener.path)
         local = address_of(sock, sock.getsockname(), listener.path)
+        logger.log(VERBOSE, "Accepted %s", address)
         if listener.tls is not None:
             sock = listener.tls.wrap_socket(
                 sock, server_side=True, do_handshake_on_connect=False
