@@ -407,8 +407,8 @@ def engines() -> Iterator[Callable[[], tuple[trignb.Engine, trignb.Engine]]]:
         yield empty
 
 
-# A hundred are a second each.
-FEWER = settings(max_examples=40)
+# A hundred would be a second each.
+FEWER = settings(max_examples=25)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 names = st.lists(texts, min_size=1, max_size=5, unique=True)
@@ -474,6 +474,7 @@ def test_numbers_there_and_back(
 scores = st.dictionaries(texts, st.floats(allow_nan=False), max_size=6)
 
 
+@FEWER
 @given(scores)
 def test_sorted_sets_there_and_back(engines: Any, members: dict[str, float]) -> None:
     engine, _ = engines()

@@ -183,7 +183,7 @@ def test_markup_in_a_unit_is_text(watch: Watch, cell: Shown) -> None:
 def test_loading_a_file_shows_how_far_it_is(
     watch: Watch, cell: Shown, shell: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    with Engine() as engine:
+    with Engine(rdbcompression="no", rdbchecksum="no") as engine:
         for i in range(40):
             engine.execute("SET", f"k{i}", os.urandom(100_000))
         engine.save(tmp_path / "dump.rdb")
