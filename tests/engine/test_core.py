@@ -182,9 +182,15 @@ def test_a_closed_engine_refuses():
     engine.execute("SET", "k", "v")
     engine.close()
     engine.close()
-    for call in (engine.execute, session.execute):
+    session.rearm()
+    # Clients that come later hear it too, and so does a thread that was never here.
+    for call in (engine.execute, session.execute, engine.session().execute):
         with pytest.raises(EngineClosed):
             call("GET", "k")
+    unused = trignb.Engine()
+    unused.close()
+    with pytest.raises(EngineClosed):
+        unused.execute("GET", "k")
 
 
 # -- interrupts

@@ -165,6 +165,29 @@ def test_a_column_of_bools_is_refused_even_when_it_is_empty(
             engine.hset_frame(frame)
 
 
+def test_what_is_no_frame_and_no_key(engine: trignb.Engine) -> None:
+    for write in (engine.hset_frame, engine.zadd_frame, engine.xadd_frame):
+        args = () if write == engine.hset_frame else ("k",)
+        with pytest.raises(TypeError, match="a DataFrame is needed, not a Series"):
+            write(PEOPLE["name"], *args)
+    engine.execute("HSET", 5, "f", "v")
+    numbered: Any = [5]
+    assert engine.hash_frame(numbered).index.tolist() == ["5"]
+    with pytest.raises(TypeError, match="None has no text"):
+        engine.hash_frame([None])
+    assert engine.execute("DBSIZE") == 1
+
+
+def test_frames_without_rows(engine: trignb.Engine) -> None:
+    engine.notifications()
+    for frame in (pd.DataFrame(), pd.DataFrame({"member": [], "score": []})):
+        assert engine.hset_frame(frame) == Written()
+        assert engine.xadd_frame(frame, "s") == Written()
+    assert engine.zadd_frame(frame, "z") == Written()
+    assert engine.hset_frame(pd.DataFrame(index=["a", "b"])) == Written(skipped=2)
+    assert engine.notifications().empty
+
+
 def test_rows_without_a_key(engine: trignb.Engine) -> None:
     frame = pd.DataFrame({"k": ["a", None], "x": [1, 2]})
     with pytest.raises(ValueError, match="row 1 has no key"):

@@ -251,7 +251,8 @@ class Session:
         if self.closed:
             return
         unusual = (
-            self.queue is not None
+            self.core.closed
+            or self.queue is not None
             or self.core.observed
             or (not self.is_primary and self._is_watched_over)
         )

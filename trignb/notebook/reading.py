@@ -16,6 +16,7 @@ from trignb.datatypes.listpack import is_int64
 from trignb.engine.args import wrong_type
 from trignb.engine.commands.streams import to_end, to_start
 from trignb.notebook import columns
+from trignb.notebook.expand import encode_value
 from trignb.notebook.keyspace import in_batches, matching_keys, of_number, values_of
 from trignb.notebook.progress import watching
 from trignb.notebook.text import readable
@@ -31,8 +32,8 @@ _HASHES: Final[frozenset[type] | None] = frozenset([Hash])
 
 
 def as_key(key: str | bytes) -> bytes:
-    """Return a key as the engine has it."""
-    return key.encode() if isinstance(key, str) else bytes(key)
+    """Return a key as the engine has it; a number is its text, as in a command."""
+    return encode_value(key)
 
 
 # -- hashes

@@ -112,7 +112,7 @@ def hset_frame(
         WRONGTYPE when a key is something else, before anything is written; other errors
         as HSET gives them, with a note of how many rows were written before.
     """
-    database = of_number(engine.core, db)
+    database = _target(engine, frame, db)
     with watching("rows", progress) as step:
         keys = _keys(frame, as_key(prefix), key)
         table = _Table(frame, [] if key is None else [_position(frame, key)])
@@ -120,6 +120,13 @@ def hset_frame(
         rows = zip(keys, table.rows(), strict=True)
         commands = ([b"HSET", k, *fields] if fields else None for k, fields in rows)
         return _send(engine, database, commands, len(keys), step)
+
+
+def _target(engine: Engine, frame: pd.DataFrame, db: int) -> Database:
+    """Return the database to write to, if there is something to write."""
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"a DataFrame is needed, not a {type(frame).__name__}")
+    return of_number(engine.core, db)
 
 
 def _keys(frame: pd.DataFrame, prefix: bytes, column: Any) -> list[bytes]:
@@ -184,7 +191,7 @@ def zadd_frame(
     ResponseError
         WRONGTYPE when the key is something else.
     """
-    database = of_number(engine.core, db)
+    database = _target(engine, frame, db)
     with watching("rows", progress) as step:
         return _zadd(engine, frame, as_key(key), member, score, database, step)
 
@@ -248,7 +255,7 @@ def xadd_frame(
         WRONGTYPE when the key is something else; Redis's texts for ids that are none,
         or do not grow. Nothing is written then.
     """
-    database, name = of_number(engine.core, db), as_key(key)
+    database, name = _target(engine, frame, db), as_key(key)
     with watching("rows", progress) as step:
         ids, hidden = _ids(frame, id)
         rows = list(zip(ids, _Table(frame, hidden).rows(), strict=True))
