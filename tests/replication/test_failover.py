@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from replication.conftest import until
+from oracle.wire import Connection
+from replication.conftest import Peer, until
 from replication.test_primary import digests, fill
 
 
@@ -103,3 +106,51 @@ def test_a_replica_cannot_hand_over(serve, redis):
     us.follow(redis)
     error = "ERR FAILOVER is not valid when server is a replica."
     assert str(us("FAILOVER")) == error
+
+
+def test_nothing_that_was_answered_is_lost(serve, redis, long):
+    """A client that counts goes on counting, whoever is the primary just now."""
+    _, first = serve()
+    _, second = serve()
+    redis.follow(first)
+    second.follow(first)
+    peers = [first, second, redis]
+    done, stop, failed = [0], threading.Event(), []
+
+    def count() -> None:
+        clients = [Connection(peer.port) for peer in peers]
+        while not stop.is_set():
+            for client in clients:
+                reply = client.execute("INCR", "total")
+                if isinstance(reply, int):
+                    done[0] += 1
+                    if reply != done[0]:
+                        failed.append((reply, done[0]))
+        for client in clients:
+            client.close()
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        for turn in range(30 if long else 5):
+            old = next(peer for peer in peers if peer.info()["role"] == "master")
+            new = peers[(peers.index(old) + 1) % 3]
+            until(lambda old=old: int(old.info()["connected_slaves"]) == 2, 20)
+            until(lambda old=old, new=new: handed_over(old, new), 20)
+            third = next(peer for peer in peers if peer not in (old, new))
+            third("REPLICAOF", "127.0.0.1", new.port)
+            until(third.is_up, 20)
+            assert not failed, turn
+    finally:
+        stop.set()
+        thread.join(20)
+    [primary] = [peer for peer in peers if peer.info()["role"] == "master"]
+    assert int(primary("GET", "total")) == done[0] > 0
+    assert sum(int(peer.info("stats")["sync_full"]) for peer in peers) == 2
+
+
+def handed_over(old: Peer, new: Peer) -> bool:
+    """Hand over unless that is under way; tell whether it has been done."""
+    if old.info()["master_failover_state"] == "no-failover":
+        old("FAILOVER", "TO", "127.0.0.1", new.port, "TIMEOUT", 10_000)
+    return new.info()["role"] == "master" and old.info()["role"] == "slave"

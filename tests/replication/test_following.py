@@ -340,6 +340,37 @@ def test_clients_that_wait_are_told(serve, redis):
         client.close()
 
 
+def test_messages_reach_subscribers_of_replicas(serve, redis):
+    _, us = serve()
+    us.follow(redis)
+    listener = Connection(us.port)
+    listener.execute("SUBSCRIBE", "news")
+    redis("PUBLISH", "news", "here")
+    assert listener.read_message() == [b"message", b"news", b"here"]
+    us("REPLICAOF", "NO", "ONE")
+    redis.follow(us)
+    other = Connection(redis.port)
+    other.execute("SUBSCRIBE", "news")
+    us("PUBLISH", "news", "there")
+    assert other.read_message() == [b"message", b"news", b"there"]
+    listener.close()
+    other.close()
+
+
+def test_access_is_noted_on_a_replica(serve):
+    _, primary = serve()
+    engine, us = serve(maxmemory_policy="allkeys-lru")
+    us.follow(primary)
+    primary("SET", "a", 1)
+    primary.settle(us)
+    engine.clock.freeze()
+    engine.clock.advance(seconds=100)
+    assert us("OBJECT", "IDLETIME", "a") in (100, 101)
+    primary("APPEND", "a", 1)
+    primary.settle(us)
+    assert us("OBJECT", "IDLETIME", "a") == 0
+
+
 def test_a_disk_on_both_sides(serve, tmp_path):
     for name in ("primary", "replica"):
         (tmp_path / name).mkdir()

@@ -67,7 +67,7 @@ class AccessNotes:
         self._since = self._now()
         self._used = [{} for _ in range(core.config.values["databases"])]
         self._counters = [{} for _ in self._used]
-        core.gates.append(self._gate)
+        core.gates.append(self.note)
         core.rearm_sessions()
 
     def idle_s(self, db: Database, key: bytes) -> int:
@@ -119,7 +119,8 @@ class AccessNotes:
     def _now(self) -> int:
         return self.core.clock.read() // 1_000_000_000
 
-    def _gate(self, session: Session, command: Command, args: list[bytes]) -> None:
+    def note(self, session: Session, command: Command, args: list[bytes]) -> None:
+        """Take note of the keys of a command that is about to run."""
         name = command.name
         if name in _LOOK_ONLY or (session.no_touch and name != "touch"):
             return

@@ -254,6 +254,7 @@ class Session:
             self.core.closed
             or self.queue is not None
             or self.core.observed
+            or self.core.access.is_on
             or (not self.is_primary and self._is_watched_over)
         )
         self.intercept = self._gate if unusual else None
@@ -281,6 +282,8 @@ class Session:
         """Return None to let the command through, or the reply that stands for it."""
         if not self.is_primary:
             self._check(command, args)
+        elif self.core.access.is_on:
+            self.core.access.note(self, command, args)
         if self.queue is not None and command.name not in _NOT_QUEUED:
             return self._enqueue(command, args)
         return None
