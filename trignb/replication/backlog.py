@@ -44,10 +44,12 @@ class Backlog:
 
     def append(self, data: bytes, spans: list[tuple[int, int]]) -> None:
         """Keep more of the stream; `spans` says where in it internal commands are."""
-        end = self.end
-        self._spans.extend((end + start, end + stop) for start, stop in spans)
-        self._data += data
-        if len(self._data) > self._size:
+        if spans:
+            end = self.end
+            self._spans.extend((end + start, end + stop) for start, stop in spans)
+        kept = self._data
+        kept += data
+        if len(kept) > self._size:
             self._shorten()
 
     def resize(self, size: int) -> None:
