@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from trignb import Engine, ResponseError
+from trignb.server.main import follow_addresses
 from trignb.server.server import Server
 
 from .conftest import Wire
@@ -321,3 +322,69 @@ def test_an_address_that_is_not_there(engine: Engine) -> None:
         engine.serve(host="127.0.0.1 2001:db8::1")
     with pytest.raises(OSError, match="no address of '-2001:db8::1' is there"):
         engine.serve(host="-2001:db8::1")
+
+
+@pytest.fixture
+def moving(engine: Engine) -> Iterator[tuple[Server, Wire]]:
+    """A server that follows CONFIG SET, and somebody connected to it."""
+    server = engine.serve()
+    engine.core.config.values["bind"] = "127.0.0.1"
+    follow_addresses(engine, server)
+    wire = Wire(server.port)
+    yield server, wire
+    wire.sock.close()
+
+
+def test_config_set_moves_the_server(
+    engine: Engine, moving: tuple[Server, Wire]
+) -> None:
+    server, wire = moving
+    old, new = server.port, free_port()
+    wire.ask(b"CONFIG SET port %d\r\n" % new, b"+OK\r\n")
+    with pytest.raises(ConnectionRefusedError):
+        Wire(old)
+    with socket.create_connection(("127.0.0.1", new), 5) as sock:
+        sock.sendall(b"PING\r\n")
+        assert sock.recv(100) == b"+PONG\r\n"
+    # From a thread that is not the server's.
+    engine.execute("CONFIG", "SET", "bind", "127.0.0.2", "port", old)
+    with socket.create_connection(("127.0.0.2", old), 5, ("127.0.0.1", 0)) as sock:
+        sock.sendall(b"PING\r\n")
+        assert sock.recv(100) == b"+PONG\r\n"
+    with pytest.raises(ConnectionRefusedError):
+        Wire(old)
+    wire.ask(b"PING\r\n", b"+PONG\r\n")
+    engine.execute("CONFIG", "SET", "port", 0)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", old), 5)
+    wire.ask(b"PING\r\n", b"+PONG\r\n")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def test_a_server_that_cannot_move_stays(
+    engine: Engine, moving: tuple[Server, Wire]
+) -> None:
+    server, wire = moving
+    failed = b"-ERR CONFIG SET failed (possibly related to argument '%b') - %b\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        wire.ask(
+            b"CONFIG SET maxmemory 1mb port %d\r\n" % port,
+            failed % (b"port", b"Unable to listen on this port. Check server logs."),
+        )
+    wire.ask(
+        b"CONFIG SET bind 2001:db8::1\r\n",
+        failed % (b"bind", b"Failed to bind to specified addresses."),
+    )
+    again = Wire(server.port)
+    again.ask(b"PING\r\n", b"+PONG\r\n")
+    again.sock.close()
+    assert engine.execute("CONFIG", "GET", "port", "bind", "maxmemory") == {
+        b"port": b"%d" % server.port,
+        b"bind": b"127.0.0.1",
+        b"maxmemory": b"0",
+    }

@@ -9,7 +9,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from signal import Signals as Signal
 from typing import Any, Final
@@ -33,7 +33,7 @@ from trignb.server.logs import set_level, show_role, start_logging, stop_logging
 from trignb.server.process import Daemon, Signals, notify_supervisor, pid_file, room_for
 from trignb.server.server import Server
 
-__all__ = ["serve_engine"]
+__all__ = ["follow_addresses", "serve_engine"]
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +86,7 @@ def serve_engine(
             _load_data(engine)
             _load_libraries(engine, libraries)
             server = _open(engine, values)
+            follow_addresses(engine, server)
             _end_on_signals(engine, server)
             _tell_readiness(server, handler, logfile)
             daemon.ready()
@@ -262,6 +263,27 @@ def _open(engine: Engine, own: dict[str, int]) -> Server:
     )
     values["bind"], values["tls-port"] = hosts, server.tls_port
     return server
+
+
+def follow_addresses(engine: Engine, server: Server) -> None:
+    """Have CONFIG SET of ``bind`` and ``port`` move the server."""
+    config = engine.core.config
+    values = config.values
+
+    def move_or_refuse(reason: str) -> Callable[[object], None]:
+        def move(_value: object) -> None:
+            try:
+                server.move(values["bind"], values["port"])
+            except OSError as error:
+                logger.warning("%s", error)
+                raise ResponseError(reason) from None
+
+        return move
+
+    config.on_change("bind", move_or_refuse("Failed to bind to specified addresses."))
+    config.on_change(
+        "port", move_or_refuse("Unable to listen on this port. Check server logs.")
+    )
 
 
 def _tell_readiness(server: Server, handler: logging.Handler, logfile: str) -> None:

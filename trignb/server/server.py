@@ -144,6 +144,39 @@ class Server:
         for listener in self.listeners:
             self.loop.add(listener.sock, _Acceptor(self, listener))
 
+    def move(self, hosts: str, port: int) -> None:
+        """Listen elsewhere for clients in the clear, and no longer where it was; port 0 is nowhere.
+
+        Connections stay. The engine's lock is held.
+
+        Raises
+        ------
+        OSError
+            When that address cannot be had; it listens where it was then.
+        """
+        if (hosts, port) == (self.host, self.port):
+            return
+        before = [each for each in self.listeners if not (each.path or each.tls)]
+        # First closed: the new addresses may be among the old ones.
+        for listener in before:
+            self.loop.remove(listener.sock)
+            listener.close()
+            self.listeners.remove(listener)
+        try:
+            self._listen_in_the_clear(hosts, port)
+        except OSError:
+            self._listen_in_the_clear(self.host, self.port)
+            raise
+        self.host, self.port = hosts, port
+
+    def _listen_in_the_clear(self, hosts: str, port: int) -> None:
+        if not port:
+            return
+        found = listen_tcp_all(hosts, port, self.values["tcp-backlog"], None)
+        for listener in found:
+            self.loop.add(listener.sock, _Acceptor(self, listener))
+        self.listeners += found
+
     # -- running
 
     def start(self) -> Server:
