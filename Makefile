@@ -1,5 +1,5 @@
 # Every target sets up .venv itself: a fresh clone needs Python 3.11 or newer and nothing else.
-.PHONY: demo test test-long lint bench lab notebooks docs
+.PHONY: demo test test-long lint bench lab pictures notebooks docs
 .DEFAULT_GOAL := demo
 
 VENV := .venv
@@ -47,6 +47,10 @@ notebooks: $(STAMP)
 # The site goes into site/; nothing is fetched, and a warning is an error.
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The pictures of the README, taken in JupyterLab.
+pictures: $(STAMP) chromium
+	$(BIN)/python tests/browser/pictures.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks

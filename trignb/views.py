@@ -42,7 +42,7 @@ class Views:
         pattern : str
             Keys, as KEYS takes a pattern.
         event : str
-            Only events of this name (a pattern), or of this class (``hash``, ``expired``).
+            Only events of this name (a pattern), or of this class (``hashes``, ``expiries``).
         library : str
             Only what fired a trigger of this library, or came of one.
         """

@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -200,12 +201,12 @@ def lab(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 # -- Chromium
 
 
-@pytest.fixture(scope="module")
-def chromium(chromium_path: str) -> Iterator[Browser]:
+@contextmanager
+def launched(path: str) -> Iterator[Browser]:
     """A browser without a window."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium_path,
+            executable_path=path,
             headless=True,
             args=[
                 "--no-sandbox",
@@ -220,19 +221,28 @@ def chromium(chromium_path: str) -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def chromium(chromium_path: str) -> Iterator[Browser]:
+    """The browser of a file of tests."""
+    with launched(chromium_path) as browser:
+        yield browser
+
+
 class Book:
     """A notebook, opened in JupyterLab in a profile of its own.
 
     ``errors`` are those of the page, ``remote`` what it asked for outside of this machine.
     """
 
-    def __init__(self, lab: Lab, browser: Browser, name: str) -> None:
+    def __init__(
+        self, lab: Lab, browser: Browser, name: str, *, scale: float = 1
+    ) -> None:
         self.lab = lab
         self.name = name
         self.errors: list[str] = []
         self.remote: list[str] = []
         self.context: BrowserContext = browser.new_context(
-            viewport={"width": 1280, "height": 1000}
+            viewport={"width": 1280, "height": 1000}, device_scale_factor=scale
         )
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE_S * 1000)

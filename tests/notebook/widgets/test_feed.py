@@ -68,9 +68,11 @@ def test_pattern(live: trignb.Engine, feed: Feed, pattern: str, shown: object) -
     [
         ("hset", ["hset user:1", "└ hset user:1"]),
         ("h*", ["hset user:1", "└ hset user:1"]),
-        ("string", ["set orc:1"]),
+        ("strings", ["set orc:1"]),
         ("generic", ["del orc:1"]),
-        ("new key", ["new user:1", "new orc:1"]),
+        ("set", ["set orc:1"]),
+        ("sets", []),
+        ("new keys", ["new user:1", "new orc:1"]),
         ("nothing", []),
     ],
 )

@@ -250,3 +250,14 @@ def test_what_is_not_there_is_refused(live: trignb.Engine) -> None:
         live.browse(type="json")
     with pytest.raises(trignb.ResponseError, match="DB index is out of range"):
         live.browse(db=16)
+
+
+def test_restored_snapshot_is_seen(live: trignb.Engine, browser: Browser) -> None:
+    live.execute("SET", "text", "before")
+    snapshot = live.snapshot()
+    browser.select("text")
+    live.execute("SET", "text", "after")
+    assert ">after<" in picture(browser)
+    live.restore(snapshot)
+    browser.board.tick()
+    assert ">before<" in picture(browser)

@@ -48,19 +48,20 @@ _COLUMNS: Final = (
 )
 
 _SIGNS: Final = {"ok": ("✓", "good"), "failed": ("✗", "bad"), "pending": ("…", "busy")}
+# Plural, where an event may have the name of a class: `set`.
 _CLASSES: Final = {
     "g": "generic",
-    "$": "string",
-    "l": "list",
-    "s": "set",
-    "h": "hash",
-    "z": "sorted set",
-    "x": "expired",
-    "e": "evicted",
-    "t": "stream",
-    "d": "module",
-    "m": "key miss",
-    "n": "new key",
+    "$": "strings",
+    "l": "lists",
+    "s": "sets",
+    "h": "hashes",
+    "z": "sorted sets",
+    "x": "expiries",
+    "e": "evictions",
+    "t": "streams",
+    "d": "modules",
+    "m": "key misses",
+    "n": "new keys",
 }
 
 
@@ -74,7 +75,7 @@ class Feed(Live):
     pattern : str
         Keys, as KEYS takes a pattern.
     event, library : str
-        Only events of this name (a pattern), or of a class (``hash``, ``expired``, …); only
+        Only events of this name (a pattern), or of a class (``hashes``, ``expiries``, …); only
         what fired a trigger of this library, or came of one. ``new`` is shown when it is
         asked for.
     """
@@ -198,7 +199,7 @@ class Feed(Live):
             options=names, value=self.event, description="Event", placeholder="any"
         )
         event.layout.width = "160px"
-        event.tooltip = "name of an event, a pattern, or a class: hash, expired …"
+        event.tooltip = "name of an event, a pattern, or a class: hashes, expiries …"
         event.observe(lambda given: self._set(event=given["new"].strip()), "value")
         return [
             text_field(

@@ -135,8 +135,9 @@ class Browser(Live):
         # What has a deadline changes with time.
         second = core.clock.read() // 10**9 if self._database.expires else 0
         libraries = list(self.engine.library_registry.libraries.values())
-        sizes = [len(db.data) for db in core.databases]
-        return core.dirty, sizes, asked, self._message, second, libraries
+        # What replaces all keys at once (RESTORE of a snapshot, a load) tells nobody.
+        data = id(self._database.data), len(self._database.data)
+        return core.dirty, data, asked, self._message, second, libraries
 
     def _matching(self) -> tuple[list[bytes], bool]:
         """Return the keys of this page and of the pages behind it, and whether all were looked at.

@@ -111,7 +111,14 @@ def table(
             tag("tbody", body),
         ]
     )
-    return tag("div", tag("table", inner), class_="trignb-scroll")
+    return tag(
+        "div",
+        tag("table", inner),
+        class_="trignb-scroll",
+        role="region",
+        aria_label=caption,
+        tabindex=0,
+    )
 
 
 def _row(columns: Sequence[Column], row: Sequence[str]) -> Html:
