@@ -21,12 +21,22 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).parents[2]
 MISSING = "Chromium is not installed: nothing was looked at in a browser"
 PICTURES = Path(__file__).with_name("screenshots")
 PATIENCE_S = 60
+
+# Five seconds by default: too few where two processes of tests share two cores.
+expect.set_options(timeout=30_000)
 
 # What a menu does fails while the kernel is still being connected.
 READY = """async () => {
