@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-HEAVY = ("pandas", "numpy", "IPython", "ipywidgets", "py_mini_racer", "lupa", "redis")
+HEAVY = (
+    "pandas",
+    "numpy",
+    "IPython",
+    "ipywidgets",
+    "py_mini_racer",
+    "lupa",
+    "redis",
+    "ssl",
+)
 
 SCRIPT = """
 import sys
@@ -31,7 +40,7 @@ def test_import_brings_nothing_heavy(module: str) -> None:
 
 
 def test_the_check_can_see_something_heavy() -> None:
-    assert heavy_after("redis") == "redis"
+    assert heavy_after("redis") == "redis ssl"
 
 
 def test_engine_without_libraries_starts_no_javascript() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -153,7 +152,9 @@ class FullSyncs:
 
     def _send_file(self, snapshot: Snapshot, facts: Facts) -> bool:
         """Write the file, then send its length and the file."""
-        with tempfile.TemporaryFile() as file:
+        from tempfile import TemporaryFile
+
+        with TemporaryFile() as file:
             if not self._write(cast("BinaryIO", file), snapshot, facts):
                 return False
             self._send(b"$%d\r\n" % file.tell())

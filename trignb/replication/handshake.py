@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
-import ssl
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from trignb.errors import TrignbError
 from trignb.resp.propagated import encode_request
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["LinkError", "Offer", "PrimarySocket", "shake_hands"]
 
@@ -37,14 +39,13 @@ class PrimarySocket:
         host: str,
         port: int,
         timeout_s: float,
-        tls: Callable[[], ssl.SSLContext] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        context = None if tls is None else tls()
         self.sock = socket.create_connection((host, port), timeout_s)
         try:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if context is not None:
-                self.sock = context.wrap_socket(self.sock, server_hostname=host)
+            if tls is not None:
+                self.sock = tls.wrap_socket(self.sock, server_hostname=host)
         except BaseException:
             self.sock.close()
             raise
@@ -136,7 +137,8 @@ class PrimarySocket:
 
     def _is_ready(self, patience_s: float) -> bool:
         # What TLS has decrypted already makes no socket ready.
-        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+        pending = getattr(self.sock, "pending", None)
+        if pending is not None and pending():
             return True
         return bool(self._selector.select(max(patience_s, 0)))
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from trignb.errors import RdbError
 from trignb.persistence.rdb_file import read_rdb
 from trignb.replication.handshake import LinkError, PrimarySocket, shake_hands
 from trignb.replication.stream import StreamError
-from trignb.replication.tls import client_context
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
     from trignb.replication.handshake import Offer
     from trignb.replication.role import Replication
     from trignb.replication.stream import Request
@@ -126,7 +127,7 @@ class PrimaryLink:
     def _attempt(self) -> None:
         values = self.replication.core.config.values
         self.state = "connecting"
-        tls = partial(client_context, values) if values["tls-replication"] else None
+        tls = _tls_context(values) if values["tls-replication"] else None
         link = PrimarySocket(self.host, self.port, values["repl-timeout"], tls)
         self._socket = link
         if self._stop.is_set():
@@ -211,3 +212,10 @@ class PrimaryLink:
         if link is not None:
             self._acked_at = time.monotonic()
             link.send(*self.replication.acknowledgement())
+
+
+def _tls_context(values: Mapping[str, Any]) -> ssl.SSLContext:
+    # Imported when it is needed: OpenSSL makes `import trignb` longer for nothing.
+    from trignb.replication.tls import client_context
+
+    return client_context(values)
