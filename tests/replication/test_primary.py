@@ -194,7 +194,7 @@ def test_too_few_replicas_refuse_writes(serve, redis):
     assert us("GET", "a") is None
     assert str(us("EVAL", "return redis.call('set', 'a', 1)", 0)).startswith(error)
     redis.follow(us)
-    assert us("SET", "a", 1) == "OK"
+    until(lambda: us("SET", "a", 1) == "OK")
     assert us.info()["min_slaves_good_slaves"] == "1"
     us("CONFIG", "SET", "min-replicas-to-write", 2)
     with pytest.raises(ResponseError, match="^NOREPLICAS"):

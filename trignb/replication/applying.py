@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from trignb.engine.session import Session
 from trignb.errors import ResponseError
-from trignb.replication.stream import INTERNAL, StreamParser
+from trignb.replication.stream import INTERNAL, StreamError, StreamParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,19 +66,31 @@ class Follower:
         self._spans.clear()
 
     def apply(self, request: Request) -> None:
-        """Run one command of the stream; the lock is held."""
+        """Run one command of the stream; the lock is held.
+
+        Raises
+        ------
+        StreamError
+            When what follows would go to another database than the primary's.
+        """
         core, (args, raw) = self._core, request
         core.obeys = True
         try:
             if args and not self._is_question(args):
-                core.run(self.session, args)
-        except ResponseError as error:
-            # As Redis: two servers that differ are no reason to lose a replica.
-            name = args[0].decode("utf-8", "replace")
-            logger.warning("%s from the primary failed: %s", name, error)
+                self._run(args)
         finally:
             core.obeys = False
-            self._pass_on(raw, is_internal=bool(args) and args[0].startswith(INTERNAL))
+        self._pass_on(raw, is_internal=bool(args) and args[0].startswith(INTERNAL))
+
+    def _run(self, args: list[bytes]) -> None:
+        try:
+            self._core.run(self.session, args)
+        except ResponseError as error:
+            name = args[0].decode("utf-8", "replace")
+            if name.upper() == "SELECT":
+                raise StreamError(f"the primary has more databases: {error}") from None
+            # As Redis: two servers that differ are no reason to lose a replica.
+            logger.warning("%s from the primary failed: %s", name, error)
 
     def _pass_on(self, raw: bytes, *, is_internal: bool) -> None:
         """Take note that some bytes have been run, or wait for the end of a transaction."""

@@ -110,11 +110,18 @@ class PrimaryLink:
                     logger.warning(
                         "the link to primary %s:%d: %s", self.host, self.port, error
                     )
-                if self._hands_over:
-                    self.replication.handed_over(self, done=False)
+                self._failed()
+            except Exception:
+                # Whatever it was: the next try may do better, and a replica without a thread none.
+                logger.exception("the link to a primary broke in an unforeseen way")
+                self._failed()
             failures = 0 if self.is_up else failures + 1
             self._lost()
             self._stop.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
+
+    def _failed(self) -> None:
+        if self._hands_over:
+            self.replication.handed_over(self, done=False)
 
     def _lost(self) -> None:
         link, self._socket = self._socket, None
