@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trignb.errors import ResponseError
 from trignb.reply import NULL_ARRAY, OK, BigNumber, SetReply, Status, Verbatim
@@ -49,3 +51,21 @@ def test_pushes_are_arrays_in_resp2() -> None:
 def test_what_no_handler_may_answer() -> None:
     with pytest.raises(TypeError, match="not a reply: object"):
         encode(object(), 2)
+
+
+ITEMS = st.one_of(
+    st.binary(max_size=6),
+    st.integers(),
+    st.none(),
+    st.sampled_from([b"x" * 1023, b"x" * 1024, b"\r\n", Status("OK"), [b"a"], 1.5]),
+)
+
+
+@given(st.one_of(st.lists(ITEMS), st.lists(st.binary(max_size=6), min_size=4)))
+def test_elements_are_the_same_alone_and_together(items: list[Any]) -> None:
+    for resp in (2, 3):
+        alone = b"".join(encode(item, resp) for item in items)
+        assert encode(items, resp) == b"*%d\r\n" % len(items) + alone
+        pairs = {b"key:%d" % number: item for number, item in enumerate(items)}
+        alone = b"".join(encode(key, resp) + encode(pairs[key], resp) for key in pairs)
+        assert encode(pairs, resp).partition(b"\r\n")[2] == alone

