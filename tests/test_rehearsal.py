@@ -204,6 +204,22 @@ def test_files_of_the_engine_are_not_the_copys(tmp_path: Path) -> None:
         assert engine.execute("GET", "k") == b"v"
 
 
+def test_a_replica_refuses_writes_in_a_dry_run_too(engine: trignb.Engine) -> None:
+    engine.execute("SET", "k", "v")
+    with engine.serve() as server, trignb.Engine() as replica:
+        replica.execute("REPLICAOF", "127.0.0.1", server.port)
+        eventually(lambda: replica.execute("GET", "k") == b"v")
+        with replica.dry_run() as dry:
+            assert dry.execute("GET", "k") == b"v"
+            assert dry.execute("ROLE")[:4] == replica.execute("ROLE")[:4]
+            with pytest.raises(ResponseError, match="READONLY"):
+                dry.execute("SET", "k", "w")
+            dry.execute("CONFIG", "SET", "replica-read-only", "no")
+            dry.execute("SET", "k", "w")
+        engine.execute("SET", "k", "x")
+        eventually(lambda: replica.execute("GET", "k") == b"x")
+
+
 def test_a_client_in_the_state_of_another(engine: trignb.Engine) -> None:
     original = engine.session(resp=2, name="me")
     original.execute("SELECT", 3)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trignb.engine.session import Session
     from trignb.engine.spec import Command
     from trignb.notebook.trace import KeyDiff
+    from trignb.replication.role import Upstream
     from trignb.reply import Reply
 
 __all__ = ["DryRun"]
@@ -70,9 +71,12 @@ _NOT_COPIED: Final = (
     "logfile",
     "pidfile",
     "port",
-    "repl",
+    "repl-",
+    "replica-announce",
+    "replicaof",
     "save",
-    "slave",
+    "slave-announce",
+    "slaveof",
     "tls",
     "unixsocket",
 )
@@ -180,6 +184,36 @@ class DryRun:
         return KeyDiff(changes, hidden=hidden, title=title)
 
 
+@dataclass(slots=True)
+class _SilentPrimary:
+    """What stands for a replica's primary: the copy looks as if it still had it."""
+
+    host: str
+    port: int
+    state: str
+    down_since: float | None
+    sync_bytes: int
+    sync_total: int
+    is_up: bool
+    silence_s: int
+
+    @classmethod
+    def of(cls, upstream: Upstream | None) -> _SilentPrimary | None:
+        """Return what stands for a primary, None on a primary."""
+        if upstream is None:
+            return None
+        return cls(*(getattr(upstream, field.name) for field in fields(cls)))
+
+    def acknowledge(self) -> None:
+        """Tell nobody."""
+
+    def close(self) -> None:
+        """Leave nobody."""
+
+    def join(self) -> None:
+        """Wait for nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class _State:
     """What a copy is made of; taken at one moment."""
@@ -188,7 +222,7 @@ class _State:
     clock: Clock
     configuration: dict[str, str]
     users: dict[str, User]
-    is_replica: bool
+    primary: _SilentPrimary | None
     log_size: int | None
     scripts: list[bytes]
     lua_libraries: list[bytes]
@@ -204,7 +238,7 @@ class _State:
             clock=_same_clock(core.clock),
             configuration=_configuration(core),
             users={n: user.copy() for n, user in core.permissions.users.items()},
-            is_replica=core.is_replica,
+            primary=_SilentPrimary.of(source.replication.upstream),
             log_size=core.notifications.records.maxlen,
             scripts=[script.source for script in source.scripts.cache.values()],
             lua_libraries=[lib.code for lib in source.lua_libraries.loaded.values()],
@@ -237,7 +271,9 @@ class _State:
                 own.prepare(value, upgrade=False).install()
             self._order(engine)
         core.restore(self.contents)
-        core.is_replica = self.is_replica
+        if self.primary is not None:
+            with core.lock:
+                engine.replication.become_replica(self.primary)
         core.gates.append(_refuse_outside)
         core.rearm_sessions()
 
