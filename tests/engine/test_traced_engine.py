@@ -7,6 +7,7 @@ event table and random sessions give the same with a trace open.
 from __future__ import annotations
 
 import os
+import random
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from engine.test_core import Struck, lock_is_free, run_on_event, sink_of, strike
 from oracle.exclusions import exclusions_of
 from oracle.runners import ALL_FLAGS, EVERYTHING, EngineRunner
 from oracle.table import RowRun
-from oracle.test_differential import sessions
+from oracle.test_differential import ODD, PRELUDE, names_under_test, sessions
 from oracle.test_events_table import RUN_HERE, disagreements
 from trignb.errors import ResponseError
 
@@ -45,7 +46,7 @@ class TracedRunner(EngineRunner):
 def test_rows_of_the_event_table_hold_while_a_trace_is_open(long: bool) -> None:
     rows = [row for row in RUN_HERE if not row.needs_peer]
     wrong = []
-    for row in rows if long else rows[::4]:
+    for row in rows if long else rows[::6]:
         let_off = exclusions_of(row, "engine", "")
         if any(not exclusion.fields for exclusion in let_off):
             continue
@@ -91,7 +92,7 @@ class Side:
 
 
 @settings(
-    max_examples=300 if os.environ.get("TRIGNB_LONG") else 15,
+    max_examples=300 if os.environ.get("TRIGNB_LONG") else 8,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(steps=sessions)
@@ -99,13 +100,13 @@ def test_random_sessions_give_the_same_with_and_without_a_trace(
     steps: list[tuple[int, tuple[Argument, ...]]],
 ) -> None:
     plain, traced = Side(), Side()
-    random = {b"RANDOMKEY", b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER"}
+    by_chance = {b"RANDOMKEY", b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER"}
     try:
         with traced.engine.trace("all") as trace:
             for resp, args in steps:
                 name = str(args[0]).upper().encode()
                 expected, got = plain.step(resp, args), traced.step(resp, args)
-                if name not in random:
+                if name not in by_chance:
                     assert got == expected, args
         assert plain.engine.snapshot() == traced.engine.snapshot() or any(
             "X" in str(args[0]).upper() for _, args in steps
@@ -122,6 +123,25 @@ def test_random_sessions_give_the_same_with_and_without_a_trace(
         traced.engine.close()
 
 
+def test_odd_arguments_give_the_same_with_and_without_a_trace(long: bool) -> None:
+    choose = random.Random(1)
+    plain, traced = Side(), Side()
+    # They choose by chance themselves.
+    left_out = {"randomkey", "spop", "srandmember", "hrandfield", "zrandmember", "scan"}
+    names = [n for n in names_under_test() if n.split()[0] not in left_out]
+    with traced.engine.trace("all", max_spans=10**6):
+        for name in names:
+            for words in PRELUDE:
+                assert traced.step(2, words)[0] == plain.step(2, words)[0]
+            for number in range(30 if long else 3):
+                count = number % 6 if long else number + 1
+                args = (*name.upper().split(), *choose.choices(ODD, k=count))
+                assert traced.step(3, args) == plain.step(3, args), args
+                traced.step(3, ("DISCARD",)), plain.step(3, ("DISCARD",))
+    plain.engine.close()
+    traced.engine.close()
+
+
 # -- interrupts
 
 
@@ -134,7 +154,7 @@ def test_an_interrupt_anywhere_leaves_engine_and_trace_in_order(
     words: Any, long: bool
 ) -> None:
     # Every place, or some of them; which ones is different from command to command.
-    at, step = (0, 1) if long else (len(words), 7)
+    at, step = (0, 1) if long else (len(words), 11)
     while True:
         with trignb.Engine() as engine:
             sink_of(engine)
@@ -193,7 +213,7 @@ def test_signals_at_random_while_traces_come_and_go() -> None:
     outer = signal.signal(signal.SIGVTALRM, on_signal)
     try:
         with trignb.Engine() as engine:
-            while hits < 60:
+            while hits < 40:
                 trace = engine.trace(max_spans=50)
                 try:
                     trace.__enter__()

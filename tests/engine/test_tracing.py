@@ -100,6 +100,7 @@ def test_commands_that_change_nothing_have_no_change(engine: trignb.Engine) -> N
         ("SET a 1; RENAME a b", ["b"]),
         ("SET a 1; MOVE a 2", ["a"]),
         ("SET a 1; COPY a b DB 2", ["a", "b"]),
+        ("SET a 1; COPY a b REPLACE DB 2", ["a", "b"]),
         ("SET a 1; SET b 2; FLUSHALL", []),
         ("SET a 1; SWAPDB 0 1", ["a"]),
         ("RPUSH a 2 1; SORT a STORE b", ["a", "b"]),

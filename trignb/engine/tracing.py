@@ -280,11 +280,11 @@ class Tracing:
         self, command: Command, args: list[bytes], keys: list[bytes]
     ) -> list[tuple[Database, bytes]]:
         """Return the key in another database that COPY and MOVE are about."""
-        given = args[2:] if command.name == "move" else args[4:5]
-        if not given or not given[0].isdigit():
-            return []
-        index = int(given[0][:4])
-        found = self.core.databases[index : index + 1]
+        given = args[2:3]
+        if command.name == "copy":
+            options = [arg.upper() for arg in args[:-1]]
+            given = [args[i + 1] for i, word in enumerate(options) if word == b"DB"]
+        found = [db for db in self.core.databases if b"%d" % db.index in given]
         return [(db, keys[-1]) for db in found]
 
     def _flushed(
@@ -295,8 +295,7 @@ class Tracing:
         if command.name == "flushdb":
             databases = [session.db]
         elif command.name == "swapdb":
-            wanted = {int(arg[:4]) for arg in args[1:] if arg.isdigit()}
-            databases = [db for db in databases if db.index in wanted]
+            databases = [db for db in databases if b"%d" % db.index in args[1:]]
         places = []
         # What is in one of two databases that change places will be in the other.
         shared = [k for db in databases for k in islice(db.data, _FLUSHED_KEYS)]
