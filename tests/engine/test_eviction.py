@@ -376,7 +376,7 @@ def test_a_config_set_that_fails_leaves_no_limit(engine):
     with pytest.raises(trignb.ResponseError):
         run(engine, "CONFIG SET maxmemory 1 notify-keyspace-events nonsense")
     assert keys(engine) == ["k"]
-    assert engine.core.gates == [engine.core.access._gate]
+    assert engine.core.gates == [engine.core.access.note]
 
 
 def test_watched_keys_and_tracked_keys(engine, session):
