@@ -160,6 +160,15 @@ def _typed(cell: str, shown: str) -> str:
     return "\n".join(line for line in shown.splitlines() if line not in typed)
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_of_the_root_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
 # -- examples
 
 
