@@ -230,8 +230,11 @@ def test_programs_in_the_documentation_run(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "library.js").write_text(LIBRARY)
+    (tmp_path / "data").mkdir()
+    with trignb.Engine() as other:
+        other.save(tmp_path / "data" / "dump.rdb")
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"trignb": trignb}
     try:
         exec(code, names)
     finally:
