@@ -51,6 +51,12 @@ def test_odd_keys() -> None:
     ]
 
 
+def test_numbers_are_in_their_order() -> None:
+    names = [name for _, name, _ in rows(b"a:10", b"a:9", b"a:x", b"a:02", b"a:2")]
+    assert names == [b"a:", b"a:02", b"a:2", b"a:9", b"a:10", b"a:x"]
+    assert len(rows(b"9" * 5000, b"1")) == 2
+
+
 def test_very_deep_keys() -> None:
     deep = b":".join([b"x"] * 300)
     assert len(rows(deep + b":1", deep + b":2")) == 302

@@ -12,6 +12,7 @@ __all__ = ["Entry", "tree"]
 
 _SEPARATOR: Final = b":"
 _WIDTH: Final = 34
+_DIGITS: Final = 20
 
 # A key in parts, and its type.
 _Path: TypeAlias = "tuple[list[bytes], str]"
@@ -41,8 +42,15 @@ def tree(keys: Iterable[tuple[bytes, str]]) -> list[tuple[str, Entry]]:
     keys : iterable of (bytes, str)
         Each key with the name of its type.
     """
-    paths = sorted((key.split(_SEPARATOR), kind) for key, kind in keys)
+    paths = [(key.split(_SEPARATOR), kind) for key, kind in keys]
+    paths.sort(key=lambda path: [_order(part) for part in path[0]])
     return list(_rows(paths, 0))
+
+
+def _order(part: bytes) -> tuple[int, int, bytes]:
+    """Return what parts are sorted by: numbers by their value, before words."""
+    is_number = part.isdigit() and len(part) < _DIGITS
+    return (0, int(part), part) if is_number else (1, 0, part)
 
 
 def _rows(paths: Sequence[_Path], depth: int) -> Iterator[tuple[str, Entry]]:
