@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from trignb.persistence.annotations import annotate
-from trignb.resp.propagated import ENCODED, NO_DB, encode_batch
+from trignb.resp.propagated import ENCODED, NO_DB, encode_batch, encode_request
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core, Effect
@@ -50,13 +50,15 @@ class AofEncoder:
     def add(self, batch: list[Effect], output: AofOutput) -> None:
         """Have what a unit has for the file, which may be nothing, wait to be written."""
         if len(batch) == 1:
-            # Most units are one command of three words: half a microsecond less for them.
+            # Most units are one command: half a microsecond less for them.
             [(at, args)] = batch
-            if len(args) == 3 and at == self.db and len(args[0]) < _SHORTEST:
-                a, b, c = args
-                if not self.is_stamped:
+            if at == self.db and len(args[0]) < _SHORTEST and not self.is_stamped:
+                if len(args) == 3:
+                    a, b, c = args
                     output.waiting += _THREE % (len(a), a, len(b), b, len(c), c)
-                    return
+                else:
+                    output.waiting += encode_request(args)
+                return
         for _, args in batch:
             # Of what is written most no name is so long.
             if len(args[0]) >= _SHORTEST and _is_special(args[0]):
