@@ -132,6 +132,24 @@ def test_random_sessions_of_ours(
     counts["commands whose append-only file redis-server loads"] += len(steps)
 
 
+def test_payloads_are_those_of_7_0(tmp_path: Path) -> None:
+    with engine_on(tmp_path) as engine, trignb.Engine() as source:
+        fill(source.execute)
+        source.execute("FUNCTION", "LOAD", LUA)
+        engine.execute("FUNCTION", "RESTORE", source.execute("FUNCTION", "DUMP"))
+        for i, key in enumerate(source.execute("KEYS", "*")):
+            for text in ("MULTI", "INCR n") if i % 2 else ():
+                run(engine, text)
+            engine.execute("RESTORE", key, 0, source.execute("DUMP", key))
+            if i % 2:
+                run(engine, "EXEC")
+        ours = settled(engine.execute)
+    with server_on(tmp_path) as server:
+        connection = server.connect()
+        assert settled(connection.execute) == ours
+        assert connection.execute("FCALL", "f", "0") == b"hi"
+
+
 # -- theirs, here
 
 

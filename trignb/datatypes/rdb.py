@@ -102,7 +102,9 @@ class EmptyValue(ValueError):
     """A collection without elements, as old versions wrote them by mistake."""
 
 
-def dump_value(value: object, config: Config = DEFAULTS) -> bytes:
+def dump_value(
+    value: object, config: Config = DEFAULTS, version: int = RDB_VERSION
+) -> bytes:
     """Return a value's payload, footer included.
 
     Parameters
@@ -111,10 +113,12 @@ def dump_value(value: object, config: Config = DEFAULTS) -> bytes:
         What the keyspace holds.
     config : mapping
         Parameter names to values, as `trignb.engine.config.Config.values` has them.
+    version : int
+        The RDB version to keep to: 10 is what Redis 7.0 reads.
     """
-    out = Writer(compress=config["rdbcompression"])
+    out = Writer(compress=config["rdbcompression"], version=version)
     SAVERS[type(value)](out, value)
-    out += RDB_VERSION.to_bytes(2, "little")
+    out += version.to_bytes(2, "little")
     return bytes(out) + crc64(out).to_bytes(8, "little")
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from trignb.datatypes.crc64 import crc64
+from trignb.datatypes.rdb import RDB_VERSION, dump_value, load_value
 from trignb.persistence.annotations import annotate
+from trignb.persistence.rdb_file import FILE_VERSION
 from trignb.resp.propagated import ENCODED, NO_DB, encode_batch, encode_request
 
 if TYPE_CHECKING:
@@ -16,8 +19,11 @@ __all__ = ["AofEncoder"]
 # What concerns other clients only is for replicas, and what redis-server has no command for
 # becomes an annotation.
 _NOT_KEPT: Final = frozenset({b"publish", b"spublish"})
+# Which argument of these is a payload of DUMP, and how much of it is a version and a checksum.
+_WITH_PAYLOAD: Final = {b"restore": 3, b"restore-asking": 3, b"function": 2}
+_FOOTER: Final = 10
 _INTERNAL: Final = b"_rg_internals."
-_SHORTEST: Final = len(b"publish")
+_SHORTEST: Final = len(b"restore")
 _THREE: Final = b"*3\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n"
 # MULTI, one command, EXEC.
 _FRAMED_ONE: Final = 3
@@ -81,7 +87,10 @@ class AofEncoder:
 
 
 def _is_special(name: bytes) -> bool:
-    return name.startswith(_INTERNAL) or name.lower() in _NOT_KEPT
+    if name.startswith(_INTERNAL):
+        return True
+    name = name.lower()
+    return name in _NOT_KEPT or name in _WITH_PAYLOAD
 
 
 def _translated(batch: list[Effect]) -> list[Effect]:
@@ -91,6 +100,27 @@ def _translated(batch: list[Effect]) -> list[Effect]:
         # Of a transaction one command is left, or none.
         kept = kept[1:-1]
     return [
-        (ENCODED, [annotate(args)]) if args[0].startswith(_INTERNAL) else (db, args)
+        (ENCODED, [annotate(args)])
+        if args[0].startswith(_INTERNAL)
+        else (db, _for_older(args))
         for db, args in kept
     ]
+
+
+def _for_older(args: list[bytes]) -> list[bytes]:
+    """Return a command with a payload that Redis 7.0 reads too, as it reads our RDB files."""
+    name = args[0].lower()
+    if name not in _WITH_PAYLOAD:
+        return args
+    at = _WITH_PAYLOAD[name]
+    if name == b"function" and args[1].lower() != b"restore":
+        return args
+    payload = args[at]
+    if payload[-_FOOTER:-8] != RDB_VERSION.to_bytes(2, "little"):
+        return args
+    if name == b"function":
+        body = payload[:-_FOOTER] + FILE_VERSION.to_bytes(2, "little")
+        payload = body + crc64(body).to_bytes(8, "little")
+    else:
+        payload = dump_value(load_value(payload), version=FILE_VERSION)
+    return [*args[:at], payload, *args[at + 1 :]]
