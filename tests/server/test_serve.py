@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+import trignb
 from trignb.cli import main
 
 from .waiting import wait_until
@@ -267,3 +268,17 @@ def test_config_rewrite(serve: Serve, tmp_path: Path) -> None:
     assert client.info("server")["config_file"] == str(path)
     _, again = serve("--config", str(path))
     assert again.config_get("slowlog-max-len") == {"slowlog-max-len": "5"}
+
+
+def test_an_append_only_file_that_cannot_be_loaded(tmp_path: Path) -> None:
+    options = ("--port", "0", "--dir", str(tmp_path), "--appendonly", "yes")
+    home = tmp_path / "appendonlydir"
+    home.mkdir()
+    (home / "appendonly.aof.manifest").write_text("file a seq 1 type i\n")
+    (home / "a").write_bytes(b"*1\r\n$4\r\nPING\r\nnonsense\r\n")
+    assert "Bad file format reading the append only file a" in refused(*options)
+    assert (home / "a").read_bytes().endswith(b"nonsense\r\n")
+    (home / "appendonly.aof.manifest").unlink()
+    with trignb.Engine(dir=str(tmp_path), appendonly=True) as engine:
+        assert f"is in use by process {os.getpid()};" in refused(*options)
+        assert engine.execute("SET", "a", "1") == "OK"
