@@ -511,6 +511,7 @@ class Engine(Tables, Views, Causes):
         for server in list(self.core.servers):
             server.close()
         self.replication.close()
+        self.aof.settle()
         self.library_registry.close()
         self.saver.close()
         self.core.close()

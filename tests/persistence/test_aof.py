@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
 import threading
@@ -287,6 +288,15 @@ def test_one_engine_at_a_time(engine, tmp_path):
         assert "Can't execute an AOF" in run(other, "BGREWRITEAOF")
     engine.close()
     engine_on(tmp_path).close()
+
+
+def test_an_engine_that_nobody_closed(tmp_path):
+    engine = engine_on(tmp_path)
+    run(engine, "SET a 1")
+    del engine
+    gc.collect()
+    with engine_on(tmp_path) as engine:
+        assert run(engine, "GET a") == b"1"
 
 
 def test_names_are_parameters(tmp_path):

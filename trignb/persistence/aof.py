@@ -218,6 +218,18 @@ class AppendOnlyFile:
             if not self.state.is_on and not self.rewriter.is_running:
                 self.leave_directory(directory)
 
+    def settle(self) -> None:
+        """End a first rewrite, while the engine still has everything: until then nothing is kept."""
+        if self.state.is_rewrite_pending:
+            self.rewriter.wait()
+        with self.core.lock:
+            if not (self.state.is_on and self.state.is_rewrite_pending):
+                return
+            try:
+                self.rewriter.rewrite_now()
+            except OSError as error:
+                logger.warning("there is no append-only file yet: %s", error)
+
     def close(self) -> None:
         """Write everything down and let go of the files; the engine takes no more commands."""
         with self.core.lock:
@@ -225,14 +237,8 @@ class AppendOnlyFile:
             self.rewriter.give_up()
         self.rewriter.wait()
         with self.core.lock:
-            if not self.state.is_on:
-                return
-            if self.state.is_rewrite_pending:
-                try:
-                    self.rewriter.rewrite_now()
-                except OSError as error:
-                    logger.warning("there is no append-only file yet: %s", error)
-            self._turn_off()
+            if self.state.is_on:
+                self._turn_off()
 
     # -- the file that is written to
 

@@ -29,6 +29,7 @@ class AofOutput:
 
     def __init__(self, path: str, *, is_new: bool = False) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self.fd = -1
         self.path = path
         self.fd = os.open(path, flags | (os.O_TRUNC if is_new else 0), 0o644)
         self.size = self.synced = os.fstat(self.fd).st_size
@@ -92,3 +93,6 @@ class AofOutput:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+    # Of an engine that nobody closed and nobody has any more.
+    __del__ = close

@@ -25,6 +25,8 @@ class DirectoryLock:
         When the file cannot be made.
     """
 
+    _fd = -1
+
     def __init__(self, path: str) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -45,6 +47,9 @@ class DirectoryLock:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    # Of an engine that nobody closed and nobody has any more.
+    __del__ = close
 
 
 def _take(fd: int) -> bool:
