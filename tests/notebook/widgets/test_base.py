@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import trignb
-from notebook.widgets.conftest import Screen, control, models, picture, within
+from live_views import Screen, control, models, picture, within
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 KINDS = ["monitor", "feed", "editor", "browse"]

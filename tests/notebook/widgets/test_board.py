@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import trignb
-from notebook.widgets.conftest import LIBRARY, Screen, picture
+from live_views import LIBRARY, Screen, picture
 from trignb.notebook.widgets import Board
 
 DEADLINE_S = 20

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import trignb
-from notebook.widgets.conftest import LIBRARY, Screen, control, picture
+from live_views import LIBRARY, Screen, control, picture
 from trignb.notebook.widgets import Editor
 from trignb.notebook.widgets.editor import TEMPLATE, difference
 

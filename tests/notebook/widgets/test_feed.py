@@ -6,7 +6,7 @@ import time
 import pytest
 
 import trignb
-from notebook.widgets.conftest import Screen, control, picture
+from live_views import Screen, control, picture
 from trignb.notebook.widgets import Feed
 
 

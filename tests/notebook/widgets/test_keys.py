@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import trignb
-from notebook.widgets.conftest import Screen, control, picture
+from live_views import Screen, control, picture
 from trignb.notebook.widgets import Browser
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from notebook.widgets.conftest import LIBRARY, Screen, picture
+from live_views import LIBRARY, Screen, picture
 from trignb.notebook.errors import UsageError
 from trignb.notebook.widgets import Board, Browser, Editor, Feed, Monitor
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import trignb
-from notebook.widgets.conftest import Screen, control, picture
+from live_views import Screen, control, picture
 from trignb.notebook.widgets import Monitor
 
 
