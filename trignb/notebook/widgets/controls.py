@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,6 +58,8 @@ class Choice:
     def __init__(self, widget: Any, change: Callable[[Any], object]) -> None:
         self.widget = widget
         self._change = change
+        # The thread that exchanges the options just now.
+        self._offering: int | None = None
         widget.observe(self._chosen, "value")
 
     @classmethod
@@ -69,22 +72,24 @@ class Choice:
         return cls(made, change)
 
     def _chosen(self, given: Any) -> None:
-        self._change(given["new"])
+        # New options choose their first one, which nobody meant; a click that comes in between is
+        # of another thread.
+        if self._offering != threading.get_ident():
+            self._change(given["new"])
 
     def offer(self, options: Sequence[Any], chosen: Any) -> None:
         """Let one choose from these, of which one is chosen already; nobody is told."""
         widget = self.widget
         if list(widget.options) == list(options) and widget.value == chosen:
             return
-        # New options choose their first one, which nobody meant.
-        widget.unobserve(self._chosen, "value")
+        self._offering = threading.get_ident()
         try:
             with widget.hold_sync():
                 if list(widget.options) != list(options):
                     widget.options = list(options)
                 widget.value = chosen
         finally:
-            widget.observe(self._chosen, "value")
+            self._offering = None
 
 
 class TwoClicks:
