@@ -164,6 +164,7 @@ def _typed(cell: str, shown: str) -> str:
 def test_links_of_the_root_lead_somewhere(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    links += re.findall(r'\bsrc(?:set)?="([^"]+)"', text)
     assert links
     for link in links:
         assert (ROOT / link).exists(), link
