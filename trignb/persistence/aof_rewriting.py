@@ -131,9 +131,8 @@ class AofRewriter:
     def _begin(self, directory: AofDirectory) -> None:
         state = self.state
         old, increments = self._next_increment(directory)
-        job = self._job = _Job(
-            Snapshot(self.core, self.saver.codes()), self.saver.facts(is_base=True)
-        )
+        facts = self.saver.facts(is_base=True)
+        job = self._job = _Job(Snapshot(self.core, self.saver.codes()), facts)
         job.old, job.increments = old, increments
         state.started = perf_counter()
         state.is_scheduled = False
