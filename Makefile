@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # How the tests are shared out: a file's own go to one process.
-WORKERS ?= --numprocesses 2 --dist loadfile
+WORKERS ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The first interpreter that starts and is new enough; `make PYTHON=...` overrides.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
