@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from js.fakes import FakeHost, Library
-from trignb.js.isolate import context_count
+from trignb.js.isolate import context_count, wait_until_freed
 from trignb.js.runtime import JsTerminated
 from trignb.js.watch import resident_bytes
 
@@ -212,6 +212,23 @@ def test_a_process_killed_by_no_one():
 
 def test_fake_host_is_a_host():
     assert FakeHost().block_timeout_ms() == 5000
+
+
+def test_a_busy_isolate_is_freed_all_the_same(load) -> None:
+    """Who waits for V8's answer has the isolate: nobody may wait for one that never answers."""
+    before = threads()[1]
+    library = load(
+        "redis.registerAsyncFunction('a', async () => { await null; while (true); });"
+    )
+    isolate = library.runtime._instance.channel.isolate
+    library.start("a")
+    while isolate._is_idle(0.1):
+        pass
+    assert not isolate.answers()
+    assert not isolate.recover_memory()
+    library.runtime.dispose()
+    assert wait_until_freed(20)
+    assert threads()[1] <= before
 
 
 def test_an_answer_about_the_heap_is_not_read_once_the_isolate_is_gone(

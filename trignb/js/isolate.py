@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.resources
+import itertools
 import json
 import os
 import queue
@@ -56,6 +57,7 @@ _VALUE: Final = 4
 _JOB: Final = 5
 _MAIL: Final = 6
 _PUMP: Final = 1 << 32  # and its number
+_PROBE: Final = 1 << 48  # and its number
 
 _PUMPS: Final = 8
 
@@ -165,12 +167,18 @@ def _trim() -> None:
 
 
 def _free_context(
-    free: Callable[[Any], None], context: Any, callback: Any
+    free: Callable[[Any], None],
+    context: Any,
+    callback: Any,
+    asking: set[threading.Thread],
 ) -> threading.Thread:
     """Free a context on a thread of its own, which may take a while; then its callback."""
 
     def work() -> None:
         free(context)
+        # Who still waits for an answer has the context, and V8 goes on until he has it.
+        for who in list(asking):
+            who.join()
         del _callbacks[id(callback)]
         _trim()
         _freeing.discard(thread)
@@ -235,6 +243,9 @@ class Isolate:
         self._pinned = False
         self._unpinned = threading.Semaphore(0)
         self._job_task = 0
+        self._asking: set[threading.Thread] = set()
+        self._probes: dict[int, threading.Event] = {}
+        self._probe_numbers = itertools.count(_PROBE)
         self._dll, callback_type = _library()
         # V8's thread may call at any time until the context is freed, whatever became of
         # us: the callback is kept apart, and an isolate that was dropped without `close`
@@ -243,7 +254,12 @@ class Isolate:
         _callbacks[id(callback)] = callback
         self._context = self._dll.mr_init_context(callback)
         self._free_context = weakref.finalize(
-            self, _free_context, self._dll.mr_free_context, self._context, callback
+            self,
+            _free_context,
+            self._dll.mr_free_context,
+            self._context,
+            callback,
+            self._asking,
         )
         self._free_context.atexit = False
         self._install(name, config, spins, all_globals)
@@ -418,6 +434,9 @@ class Isolate:
                 self._sweep()
         elif about == _NOTICE:
             self._listener.noticed()
+        elif about >= _PROBE:
+            self._probes.pop(about).set()
+            self._sweep()
         elif about > _PUMP:
             self._pump_ended = about - _PUMP
             self._listener.pump_ended(handle.contents.type)
@@ -449,14 +468,9 @@ class Isolate:
         """Collect garbage and arm the limit again; False if V8 does not answer."""
         dll, context = self._dll, self._context
         dll.mr_set_hard_memory_limit(context, 0)
-        # It waits for the isolate, which may be waiting for us in block().
-        thread = threading.Thread(
-            target=dll.mr_low_memory_notification, args=(context,), daemon=True
-        )
-        thread.start()
-        thread.join(_STOP_S)
+        collected = self._ask(lambda: dll.mr_low_memory_notification(context), _STOP_S)
         dll.mr_set_hard_memory_limit(context, self._heap_bytes)
-        return not thread.is_alive()
+        return collected
 
     def heap_statistics(self) -> HeapStatistics:
         """Ask V8; what it said last if it is busy."""
@@ -465,13 +479,39 @@ class Isolate:
 
     def answers(self) -> bool:
         """Whether V8 finds the time to tell about its heap; it is given a moment."""
-        thread = threading.Thread(target=self._ask_heap, daemon=True)
+        return self._ask(self._ask_heap, _ASK_S)
+
+    def _ask(self, question: Callable[[], object], timeout_s: float) -> bool:
+        """Call what waits for V8 on a thread; False if there is no answer in time.
+
+        V8 may be waiting for our caller's lock, or run what does not end. While somebody
+        waits for it, it cannot be freed either: only an isolate that is idle is asked.
+        """
+        if not self._is_idle(timeout_s):
+            return False
+
+        def work() -> None:
+            try:
+                question()
+            finally:
+                self._asking.discard(thread)
+
+        thread = threading.Thread(target=work, name="trignb-ask", daemon=True)
+        self._asking.add(thread)
         thread.start()
-        thread.join(_ASK_S)
+        thread.join(timeout_s)
         return not thread.is_alive()
 
+    def _is_idle(self, timeout_s: float) -> bool:
+        """Whether V8 gets round to a task that does nothing."""
+        if self.dead:
+            return False
+        number = next(self._probe_numbers)
+        answered = self._probes[number] = threading.Event()
+        self._dll.mr_eval(self._context, self._text("0"), number)
+        return answered.wait(timeout_s)
+
     def _ask_heap(self) -> None:
-        # Waits for the isolate, and that may be waiting for our caller's lock.
         handle = self._dll.mr_heap_stats(self._context)
         if not handle:  # the isolate was freed meanwhile
             return
