@@ -88,7 +88,7 @@ def make_run(
                     return wait(error.waiter)
             except BaseException as again:
                 _abandon_at_last(core, state, again)
-                if isinstance(error, Blocked):
+                if isinstance(error, Blocked) and not error.waiter.is_done:
                     core.blocking.client_left(error.waiter)
                 raise
             raise
@@ -171,7 +171,7 @@ def make_execute(
                     return core.blocking.wait(error.waiter)
             except BaseException as again:
                 _abandon_at_last(core, state, again)
-                if isinstance(error, Blocked):
+                if isinstance(error, Blocked) and not error.waiter.is_done:
                     core.blocking.client_left(error.waiter)
                 raise
             if isinstance(error, SessionClosed) and session.closed:

@@ -137,6 +137,8 @@ class FunctionRun:
         except (JsError, JsTerminated) as error:
             raise self._failed(error) from None
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                function.owner.runtime.stop_unclaimed()
             self._failed(error)
             raise
         finally:
@@ -146,16 +148,15 @@ class FunctionRun:
         if type(result) is not Job:
             function.times.note(self.registry.clock.read() - self.started_ns)
             return result
-        stop = partial(function.owner.runtime.stop, result)
         try:
             function.owner.host.adopt(result, self)
             if not may_block:
                 raise ResponseError(_CANNOT_BLOCK)
             self.waiter = Waiter(session, args, [], _nothing_to_try, 0.0, None)
-            self.waiter.on_left = stop
+            self.waiter.on_left = partial(function.owner.runtime.stop, result)
             raise Blocked(self.waiter)
         except KeyboardInterrupt:
-            stop()
+            function.owner.runtime.stop(result)
             raise
 
     def _start(

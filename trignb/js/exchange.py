@@ -150,8 +150,10 @@ class Exchange:
         self.source = source
         self._limits = limits
         self._section: Section | None = None
-        # Of the newest run that took longer than a moment.
-        self.watch: Watch | None = None
+        # The newest section: of which job, and its watch if it took longer than a moment;
+        # and the job whose section is to end at once.
+        self.section_job = self.left_job = 0
+        self.section_watch: Watch | None = None
 
     # The hot path -----------------------------------------------------------------------
 
@@ -200,7 +202,7 @@ class Exchange:
         self.depth += 1
         try:
             if size > channel.capacity:
-                watch = self.watch = Watch(self._limits, timeout_ms, mode == BLOCK)
+                watch = self._watch(mode, timeout_ms)
                 self._write_large(payload, watch)
             elif size:
                 main[:size] = payload
@@ -228,9 +230,7 @@ class Exchange:
                         break
                 else:
                     if watch is None:
-                        watch = self.watch = Watch(
-                            self._limits, timeout_ms, mode == BLOCK
-                        )
+                        watch = self._watch(mode, timeout_ms)
                     if looks:
                         looks = 0
                         TURNS.slept(channel)
@@ -256,9 +256,7 @@ class Exchange:
                         if not calls & 255:
                             watch()
                     elif calls == 32:
-                        watch = self.watch = Watch(
-                            self._limits, timeout_ms, mode == BLOCK
-                        )
+                        watch = self._watch(mode, timeout_ms)
                     size = control[LENGTH]
                     n = control[TARGET]
                     data = bytes(main[:size])
@@ -333,6 +331,21 @@ class Exchange:
         finally:
             self.depth -= 1
             self._left()
+
+    def _watch(self, mode: int, timeout_ms: int) -> Watch:
+        watch = Watch(self._limits, timeout_ms, mode == BLOCK)
+        if mode == BLOCK:
+            self.section_watch = watch
+            # Only now: whoever leaves says so first and then looks for a watch.
+            if self.left_job == self.section_job > 0:
+                watch.end_now()
+        return watch
+
+    def leave(self, job: int) -> None:
+        """End the section that a job is in or waits for; any thread, without the lock."""
+        self.left_job = job
+        if self.section_job == job and self.section_watch is not None:
+            self.section_watch.end_now()
 
     def _left(self) -> None:
         if self.dead and not self.depth:

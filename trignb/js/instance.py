@@ -6,6 +6,7 @@ import itertools
 import re
 import threading
 from functools import partial
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, Protocol
 
 from trignb.errors import ResponseError
@@ -56,6 +57,11 @@ __all__ = ["Instance", "escape"]
 _ESCAPED: Final = re.compile(r"[^\x20-\x7e]|['\"\\]")
 _NAMED: Final = {"\t": "\\t", "\r": "\\r", "\n": "\\n"}
 _UNBLOCK_MS: Final = 5000
+_LEFT: Final = "its caller was interrupted"
+# How long a job may take to begin when nothing else is to be done.
+_BEGIN_S: Final = 0.05
+# How long one that was terminated may take to end.
+_END_S: Final = 0.3
 # What the pump's word holds while messages are served inside block().
 _IN_BLOCK: Final = 2
 # Looks before garbage is collected for the first time, and before every one in the end: a
@@ -153,14 +159,30 @@ class Instance:
 
         A coroutine that goes on after an ``await`` is not known to be at work, and goes on.
         """
-        control = self.channel.control
-        if self.exchange.dead or self.jobs.get(control[RUNNING]) is not job:
+        number = next((n for n, j in list(self.jobs.items()) if j is job), 0)
+        if not number or self.exchange.dead:
             return
-        if control[PUMP] == _IN_BLOCK:
-            if self.exchange.watch is not None:
-                self.exchange.watch.end_now()
-        else:
+        if self.mailbox.withdraw(number):
+            self._fail(self.jobs.pop(number, None), JsTerminated(_LEFT))
+            return
+        # In this order: it may be about to enter a section.
+        self.exchange.leave(number)
+        if self._is_at_work(number) and self.channel.control[PUMP] != _IN_BLOCK:
             self.channel.isolate.cancel_job()
+            # A run that came before its end would never be answered.
+            ends = monotonic() + _END_S
+            while number in self.jobs and monotonic() < ends:
+                sleep(0.001)
+            self.channel.isolate.answers()
+
+    def _is_at_work(self, number: int) -> bool:
+        """Whether a job's first stretch runs, or begins in a moment."""
+        ends = monotonic() + _BEGIN_S
+        while self.channel.control[RUNNING] != number:
+            if number not in self.jobs or monotonic() > ends:
+                return False
+            sleep(0.001)
+        return True
 
     @property
     def pending_jobs(self) -> int:
@@ -267,7 +289,7 @@ class Instance:
             self.channel.have_jobs()
         elif kind == WANT_BLOCK:
             self._blocks += 1
-            self._background.put(partial(self._block, number))
+            self._background.put(partial(self._block, number, control[RUNNING]))
         elif kind == WANT_TIMER:
             self._start_timer(number)
         elif kind == LOG_LINE:
@@ -320,9 +342,13 @@ class Instance:
 
     # client.block, on the background thread under the lock ----------------------------------
 
-    def _block(self, origin: int) -> None:
+    def _block(self, origin: int, job: int) -> None:
         try:
-            self._run_section(origin)
+            # 0 is a coroutine that went on after an await: nobody can have stopped it.
+            if not job or job in self.jobs:
+                self.exchange.section_watch = None
+                self.exchange.section_job = job
+                self._run_section(origin)
         finally:
             self._blocks -= 1
 

@@ -12,7 +12,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from trignb.js.words import NOTICE_LENGTH
+from trignb.js.words import NOTICE_LENGTH, START
 
 if TYPE_CHECKING:
     from trignb.js.channel import Channel
@@ -45,6 +45,18 @@ class Mailbox:
         self.put(kind, number, target, origin, payload)
         if not self._channel.isolate.dead:
             self._channel.isolate.start_mail()
+
+    def withdraw(self, number: int) -> bool:
+        """Take back what was to start a function; False if JavaScript has fetched it."""
+        for letter in list(self._letters):
+            # Numbers of jobs are numbers of other things, too.
+            if _HEAD.unpack_from(letter)[:2] == (START, number):
+                try:
+                    self._letters.remove(letter)
+                except ValueError:
+                    return False
+                return True
+        return False
 
     def hand_over(self, room: int) -> None:
         """Give JavaScript what fits; called on its thread while it waits.

@@ -516,6 +516,12 @@ class Runtime(Protocol):
     def stop(self, job: Job) -> None:
         """Terminate what a job computes right now; any thread, without the lock."""
 
+    def stop_unclaimed(self) -> None:
+        """Terminate jobs that were started but never got to who wanted them (no ``tag``).
+
+        Called under the lock after an interrupt, which may strike anywhere.
+        """
+
     @property
     def pending_jobs(self) -> int:
         """Length of the background queue, the running job excluded."""

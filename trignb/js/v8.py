@@ -368,6 +368,12 @@ class LibraryRuntime:
         """Terminate what a job computes right now; any thread, without the lock."""
         self._instance.stop(job)
 
+    def stop_unclaimed(self) -> None:
+        """Terminate jobs that were started but never got to who wanted them."""
+        for job in list(self._instance.jobs.values()):
+            if job.tag is None:
+                self._instance.stop(job)
+
     @property
     def pending_jobs(self) -> int:
         """Length of the background queue, the running job excluded."""
