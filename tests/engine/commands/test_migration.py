@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import pytest
 
 import trignb
 from trignb.datatypes import rdb
+from trignb.engine.commands import migration
 
 FILL = [
     "SET string v",
@@ -267,10 +269,10 @@ def test_no_key(engine):
 
 @pytest.mark.oracle
 def test_keys_arrive_at_a_real_server(engine, oracle, monkeypatch):
-    # A payload names the version of its format; 7.0 takes 10 and no sets in listpacks.
+    # A payload names the version of its format; 7.0 takes 10.
     if oracle.version.startswith("7.0"):
-        monkeypatch.setattr(rdb, "RDB_VERSION", 10)
-    engine.core.config.set([("set-max-listpack-entries", "0")])
+        older = functools.partial(rdb.dump_value, version=10)
+        monkeypatch.setattr(migration, "dump_value", older)
     run(engine, *FILL, "EXPIRE hash 100")
     connection = oracle.connect(3)
     connection.execute("FLUSHALL")
