@@ -21,6 +21,8 @@ __all__ = [
     "to_float",
     "to_int",
     "to_int32",
+    "unknown_command",
+    "unknown_subcommand",
     "wrong_arity",
     "wrong_type",
 ]
@@ -37,6 +39,8 @@ _FLOAT = re.compile(
 )
 # Decimals this short are neither too large nor too small for a double.
 _PLAIN_LENGTH: Final = 300
+# So much of arguments is shown in errors.
+_SHOWN: Final = 128
 
 
 class MPop(NamedTuple):
@@ -196,3 +200,34 @@ def wrong_type() -> ResponseError:
 def wrong_arity(name: str) -> ResponseError:
     """Return the error for a wrong number of arguments."""
     return ResponseError(f"ERR wrong number of arguments for '{name}' command")
+
+
+# -- names that are none
+
+
+def unknown_command(args: list[bytes]) -> str:
+    """Return the error for a name that no command has, with what came behind it."""
+    shown = b""
+    for arg in args[1:]:
+        if len(shown) >= _SHOWN:
+            break
+        shown += b"'%b' " % _printable(arg, _SHOWN - len(shown))
+    name, given = _as_text(_printable(args[0], _SHOWN)), _as_text(shown)
+    return f"ERR unknown command '{name}', with args beginning with: {given}"
+
+
+def unknown_subcommand(container: str, args: list[bytes]) -> str:
+    """Return the error for a subcommand that a container does not have."""
+    given = _as_text(_printable(args[1], _SHOWN))
+    return f"ERR unknown subcommand '{given}'. Try {container.upper()} HELP."
+
+
+def _printable(arg: bytes, limit: int) -> bytes:
+    """Return so much of an argument as an error shows; C's texts end at a zero byte."""
+    text = arg[:limit].partition(b"\0")[0]
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def _as_text(shown: bytes) -> str:
+    # Bytes that are no text go over the wire as they came.
+    return shown.decode("utf-8", "surrogateescape")

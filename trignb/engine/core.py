@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trignb.clock import Clock
 from trignb.datatypes import copy_value
 from trignb.engine.access import AccessNotes
-from trignb.engine.args import wrong_arity
+from trignb.engine.args import unknown_command, unknown_subcommand, wrong_arity
 from trignb.engine.blocking import Blocked, Blocking
 from trignb.engine.config import Config
 from trignb.engine.database import Database
@@ -241,7 +241,7 @@ class Core:
         """
         command = self.table.find(args[0])
         if command is None:
-            raise session.refuse(None, _unknown_command(args))
+            raise session.refuse(None, unknown_command(args))
         if command.subcommands is not None:
             if len(args) == 1 and command.declared_arity == -1:
                 return command
@@ -259,11 +259,7 @@ class Core:
             raise session.refuse(container, str(wrong_arity(container.name)))
         command = subcommands.get(args[1]) or subcommands.get(args[1].upper())
         if command is None:
-            given = _as_text(_printable(args[1], 128))
-            raise session.refuse(
-                None,
-                f"ERR unknown subcommand '{given}'. Try {container.name.upper()} HELP.",
-            )
+            raise session.refuse(None, unknown_subcommand(container.name, args))
         return command
 
     def call(self, session: Session, command: Command, args: list[bytes]) -> Any:
@@ -698,24 +694,3 @@ def _nobody(_db: Database, _kind: int, _event: bytes, _key: bytes) -> None:
 
 def _closed(_command: Command, _args: list[bytes]) -> None:
     raise EngineClosed("the engine is closed")
-
-
-def _unknown_command(args: list[bytes]) -> str:
-    shown = b""
-    for arg in args[1:]:
-        if len(shown) >= 128:
-            break
-        shown += b"'%b' " % _printable(arg, 128 - len(shown))
-    name, given = _as_text(_printable(args[0], 128)), _as_text(shown)
-    return f"ERR unknown command '{name}', with args beginning with: {given}"
-
-
-def _printable(arg: bytes, limit: int) -> bytes:
-    """Return so much of an argument as an error shows; C's texts end at a zero byte."""
-    text = arg[:limit].partition(b"\0")[0]
-    return text.replace(b"\r", b" ").replace(b"\n", b" ")
-
-
-def _as_text(shown: bytes) -> str:
-    # Bytes that are no text go over the wire as they came.
-    return shown.decode("utf-8", "surrogateescape")
