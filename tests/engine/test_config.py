@@ -7,6 +7,7 @@ import contextlib
 import pytest
 
 import trignb
+from oracle.server import RedisServer
 from trignb.engine.config import Config
 from trignb.engine.parameters import PARAMETERS, integer
 from trignb.errors import ResponseError
@@ -402,8 +403,11 @@ def test_databases_are_told(engine):
 
 
 @pytest.mark.oracle
-def test_names_and_defaults_are_redis_own(oracle):
-    theirs = oracle.connect(3).execute("CONFIG", "GET", "*")
+@pytest.mark.usefixtures("oracle")
+def test_names_and_defaults_are_redis_own():
+    # Other tests may have changed those of the server they share.
+    with RedisServer() as server:
+        theirs = server.connect(3).execute("CONFIG", "GET", "*")
     with trignb.Engine() as engine:
         ours = engine.execute("CONFIG", "GET", "*")
     # What the oracle was started with, and what depends on the machine.
