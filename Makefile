@@ -28,16 +28,16 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: $(STAMP) lint redis-server chromium iredis
+test: $(STAMP) lint redis-server reference-servers chromium iredis
 	$(BIN)/python -m pytest $(WORKERS)
 	$(BIN)/python -m pytest $(WORKERS) --nbval --override-ini testpaths= -p no:cacheprovider \
 		--override-ini filterwarnings=default --override-ini timeout=300 notebooks
 
 # The tests that search (crashes, concurrency, fuzzing) with many more rounds: half an hour.
-test-long: $(STAMP) redis-server chromium iredis
+test-long: $(STAMP) redis-server reference-servers chromium iredis
 	TRIGNB_LONG=1 $(BIN)/python -m pytest --timeout=1800
 
-bench: $(STAMP) redis-server
+bench: $(STAMP) redis-server reference-servers
 	$(BIN)/python tests/bench/bench.py
 
 # Run the tutorials and keep their outputs; NB=05 for one. Look at the diff afterwards.
@@ -64,6 +64,14 @@ redis-server:
 		test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& apt-get update -qq && apt-get install -qq -y --no-install-recommends redis-server >/dev/null; \
 	} || echo "WARNING: no redis-server: tests that compare with it are skipped"
+
+# The servers that the engine is compared with, as the user, into ~/.cache/trignb/servers or
+# TRIGNB_SERVERS: Redis 7.2.4 and the module. SERVERS="redis74 redis80 valkey80 valkey91" has others.
+SERVERS ?= redis72
+.PHONY: reference-servers
+reference-servers: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python -m oracle.fetch $(SERVERS) \
+	|| echo "WARNING: not all servers are there: tests that compare with them are skipped"
 
 # What the tests of the live views look with; the same holds.
 .PHONY: chromium

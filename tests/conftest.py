@@ -15,8 +15,9 @@ from hypothesis import settings
 import trignb
 from node import MISSING as NPM_MISSING
 from node import find_npm, install, require_npm
+from oracle.references import find_reference
 from oracle.runners import OracleRunner
-from oracle.server import RedisServer, find_redis_server
+from oracle.server import ORACLE, RedisServer, missing, require_server
 
 pytest_plugins = ["pytester"]
 
@@ -34,7 +35,6 @@ if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
 LONG = bool(os.environ.get("TRIGNB_LONG"))
 
 NOON = "2026-01-01T12:00:00Z"
-MISSING = "redis-server is not installed: nothing was compared with a real Redis"
 COUNTS = pytest.StashKey[Counter[str]]()
 
 
@@ -76,11 +76,8 @@ def node_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def oracle() -> Iterator[RedisServer]:
-    """A redis-server; without one the test is skipped, or failed where CI is set."""
-    if find_redis_server() is None:
-        if os.environ.get("CI"):
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
+    """A real server; without one the test is skipped, or failed where CI is set."""
+    require_server()
     with RedisServer() as server:
         yield server
 
@@ -127,7 +124,7 @@ def pytest_terminal_summary(
         terminalreporter.section("compared with Redis")
         for line, number in sorted(counts.items()):
             terminalreporter.write_line(f"{number:6}  {line}")
-    missing = {MISSING: find_redis_server(), NPM_MISSING: find_npm()}
-    for text, found in missing.items():
-        if found is None:
+    found = {missing(ORACLE): find_reference(ORACLE), NPM_MISSING: find_npm()}
+    for text, program in found.items():
+        if program is None:
             terminalreporter.write_line(f"WARNING: {text}", yellow=True, bold=True)

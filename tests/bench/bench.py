@@ -40,7 +40,8 @@ from bench.measuring import (
     run_child,
     us,
 )
-from oracle.server import RedisServer, find_redis_server
+from oracle.references import find_reference
+from oracle.server import ORACLE, RedisServer
 
 MEMORY_KEYS = 1_000_000
 
@@ -376,7 +377,7 @@ BENCHES = (
 def main() -> None:
     """Measure everything and print the table."""
     console = Console()
-    server = RedisServer() if find_redis_server() else None
+    server = RedisServer() if find_reference(ORACLE) else None
     if server is None:
         console.print("[yellow]no redis-server: what needs it is left out[/]")
     results = []

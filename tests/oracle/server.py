@@ -1,4 +1,4 @@
-"""A redis-server of our own: on a free loopback port, in a directory of its own."""
+"""A real server of our own: on a free loopback port, in a directory of its own."""
 
 from __future__ import annotations
 
@@ -9,44 +9,66 @@ import socket
 import subprocess
 import tempfile
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import pytest
+
+from oracle.references import REDIS70, Launch, find_reference
 from oracle.wire import Connection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
+
+# What the engine is compared with, unless another is asked for.
+ORACLE: Final = os.environ.get("TRIGNB_ORACLE", "redis70")
+HOW_TO_GET: Final = {REDIS70: "a redis-server 7.0 is not installed"}
 
 # Restarts with another port when somebody else takes the free one first.
 _ATTEMPTS = 3
 
 
-def find_redis_server() -> str | None:
-    """Return the path of redis-server, None where it is not installed."""
-    return shutil.which("redis-server")
+def missing(name: str) -> str:
+    """Return what to say where a server is missing."""
+    return HOW_TO_GET.get(
+        name, f"{name} is not there (make reference-servers SERVERS={name})"
+    )
+
+
+def require_server(name: str = ORACLE) -> None:
+    """Skip the test where a server is missing, or fail it where CI is set."""
+    if find_reference(name) is None:
+        if os.environ.get("CI"):
+            pytest.fail(missing(name))
+        pytest.skip(missing(name))
 
 
 class RedisServer:
-    """A running redis-server; a context manager that ends it.
+    """A running server; a context manager that ends it.
 
-    ``directory`` is one to start on, which stays when it ends; ``options`` are directives, with
-    ``_`` for ``-``.
+    It is one of `oracle.references` by its name: ``redis72`` without the module, ``module72``
+    with it and its ``module_args``, pairs of a name and a value. ``directory`` is one to start
+    on, which stays when it ends; ``options`` are directives, with ``_`` for ``-``.
+    Raises FileNotFoundError where the server is missing, RuntimeError if it does not start.
     """
 
     def __init__(
         self,
-        binary: str | None = None,
+        kind: str | Launch = ORACLE,
         directory: str | os.PathLike[str] | None = None,
+        module_args: Iterable[tuple[str, str]] = (),
         **options: str,
     ) -> None:
-        path = binary or find_redis_server()
-        if path is None:
-            raise FileNotFoundError("redis-server is not installed")
-        self.binary = path
+        launch = find_reference(kind) if isinstance(kind, str) else kind
+        if launch is None:
+            raise FileNotFoundError(missing(str(kind)))
+        self.launch = launch
         self._own = None
         if directory is None:
             directory = self._own = tempfile.mkdtemp(prefix="trignb-oracle-")
         self.directory = os.fspath(directory)
         self._options = {name.replace("_", "-"): v for name, v in options.items()}
+        self._module_args = [word for pair in module_args for word in pair]
         self._open: list[Connection] = []
         for attempt in range(_ATTEMPTS):
             self.port = _free_port()
@@ -56,7 +78,7 @@ class RedisServer:
             self._stop()
             if attempt == _ATTEMPTS - 1:
                 self._remove()
-                raise RuntimeError("redis-server does not start")
+                raise RuntimeError(f"{launch.words[-1]} does not start")
 
     def _start(self) -> subprocess.Popen[bytes]:
         # hz 100 makes the active expiry cycle quick, so that waits can be short.
@@ -76,8 +98,25 @@ class RedisServer:
             **self._options,
         }
         words = [word for k, v in options.items() for word in (f"--{k}", str(v))]
+        if not self.launch.module:
+            return self._run([*self.launch.words, *words])
+        # Arguments of the module may begin with two dashes, so they come from standard input.
+        process = self._run([*self.launch.words, "-", *words], stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        with process.stdin as file, contextlib.suppress(BrokenPipeError):
+            line = map(_quoted, (*self.launch.module, *self._module_args))
+            file.write(b"loadmodule " + b" ".join(line) + b"\n")
+        return process
+
+    def _run(
+        self, words: list[str], stdin: int | None = None
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [self.binary, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            words,
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | self.launch.environment,
         )
 
     def _is_up(self) -> bool:
@@ -103,12 +142,13 @@ class RedisServer:
     @property
     def version(self) -> str:
         """``redis_version`` of INFO."""
-        text = self.connect().execute("INFO", "server").decode()
-        for line in text.splitlines():
-            name, _, value = line.partition(":")
-            if name == "redis_version":
-                return str(value)
-        raise ValueError("INFO has no redis_version")
+        return self.info("redis_version")
+
+    def info(self, field: str) -> str:
+        """Return a field of INFO; raises KeyError where there is none of that name."""
+        lines = self.connect().execute("INFO", "everything").decode().splitlines()
+        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        return str(fields[field])
 
     def close(self) -> None:
         """Hang up all clients, end the process, remove its directory."""
@@ -139,6 +179,11 @@ class RedisServer:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _quoted(word: str) -> bytes:
+    """Return a word as a configuration file spells it, whatever is in it."""
+    return b'"%b"' % b"".join(b"\\x%02x" % byte for byte in word.encode())
 
 
 def _free_port() -> int:

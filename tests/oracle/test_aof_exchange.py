@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import trignb
-from oracle.server import RedisServer
+from oracle.server import ORACLE, RedisServer
 from oracle.test_differential import any_call
 from oracle.test_rdb_files import fill
 from persistence.aof_files import LIBRARY, LUA, digest, engine_on, files, run, words
@@ -35,7 +35,7 @@ def has_redis(oracle: RedisServer) -> None:
 
 
 def server_on(directory: Path, **options: str) -> RedisServer:
-    return RedisServer(directory=directory, appendonly="yes", **options)
+    return RedisServer(ORACLE, directory, (), appendonly="yes", **options)
 
 
 def settled(execute: Any) -> Any:

@@ -88,7 +88,7 @@ def engine_runner() -> Iterator[EngineRunner]:
 @pytest.fixture(scope="session")
 def second_server(oracle: RedisServer) -> Iterator[RedisServer]:
     """What MIGRATE sends keys to."""
-    with RedisServer(oracle.binary) as server:
+    with RedisServer(oracle.launch) as server:
         yield server
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from conftest import MISSING
-from oracle.server import RedisServer, find_redis_server
+from oracle.server import RedisServer, require_server
 from oracle.wire import Connection
 from trignb import Engine
 from trignb.server.server import Server
@@ -88,10 +86,7 @@ def serve() -> Iterator[Callable[..., tuple[Engine, Peer]]]:
 
 @pytest.fixture
 def start_redis() -> Iterator[Callable[[], Peer]]:
-    if find_redis_server() is None:
-        if os.environ.get("CI"):
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
+    require_server()
     servers: list[RedisServer] = []
     peers: list[Peer] = []
 

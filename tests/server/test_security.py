@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import trignb
-from oracle.server import RedisServer, find_redis_server
+from oracle.references import find_reference
+from oracle.server import ORACLE, RedisServer, require_server
 from trignb import Engine
 from trignb.server.server import Server
 
@@ -39,15 +41,17 @@ def redis_elsewhere(tmp_path: Path) -> Iterator[Callable[..., int]]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(*options: str) -> int:
-        path = find_redis_server()
-        if path is None:
-            pytest.skip("redis-server is not installed")
+        require_server()
+        launch = find_reference(ORACLE)
+        assert launch is not None
         with socket.create_server((ELSEWHERE, 0)) as probe:
             port = probe.getsockname()[1]
         own = ("--bind", ELSEWHERE, "--port", str(port), "--dir", str(tmp_path))
         running.append(
             subprocess.Popen(
-                [path, *own, "--save", "", *options], stdout=subprocess.DEVNULL
+                [*launch.words, *own, "--save", "", *options],
+                stdout=subprocess.DEVNULL,
+                env=os.environ | launch.environment,
             )
         )
         wait_until(lambda: is_up(port))
