@@ -53,3 +53,21 @@ def test_engine_without_libraries_starts_no_javascript() -> None:
         check=True,
     )
     assert result.stdout.strip() == "False"
+
+
+def test_pytest_plugin_loads_no_engine() -> None:
+    # pytest imports it in every run, also where no test wants an engine.
+    script = "import sys, trignb.pytest_plugin; print('trignb.api' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", ["errors", "reply", "clock"])
+def test_public_module_is_reached_as_an_attribute(name: str) -> None:
+    script = f"import trignb; print(trignb.{name}.__name__)"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == f"trignb.{name}"

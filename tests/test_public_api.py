@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import inspect
 import tomllib
 from pathlib import Path
@@ -73,6 +74,11 @@ def test_public_names_are_the_documented_ones() -> None:
     assert all(hasattr(trignb, name) for name in PUBLIC)
 
 
+def test_every_name_has_a_home() -> None:
+    assert set(trignb._HOMES) == PUBLIC - {"__version__"}
+    assert set(dir(trignb)) >= PUBLIC
+
+
 def test_names_are_in_order() -> None:
     assert list(trignb.__all__) == sorted(trignb.__all__)
 
@@ -103,9 +109,18 @@ def test_every_error_descends_from_one_class() -> None:
         assert issubclass(getattr(trignb.errors, name), trignb.TrignbError)
 
 
-def test_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert trignb.__version__ == project["version"]
+def test_version_stands_in_one_place() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert "version" not in project["project"]
+    assert project["tool"]["hatch"]["version"]["path"] == "trignb/__init__.py"
+    assert importlib.metadata.version("trignb") == trignb.__version__
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(
+        AttributeError, match="module 'trignb' has no attribute 'engin'"
+    ):
+        trignb.engin  # noqa: B018
 
 
 def test_changelog_knows_the_version() -> None:

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from trignb.api import Engine
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from trignb.api import Engine
     from trignb.functions.library import Library
 
 __all__ = ["FROZEN_AT", "LibraryLoader", "trignb_engine", "trignb_library"]
@@ -42,6 +41,9 @@ class LibraryLoader(Protocol):
 @pytest.fixture
 def trignb_engine() -> Iterator[Engine]:
     """Give a fresh engine with a clock that stands still; it is closed after the test."""
+    # Imported by the first test that wants an engine: pytest loads this module in every run.
+    from trignb.api import Engine
+
     with Engine() as engine:
         engine.clock.freeze(at=FROZEN_AT)
         yield engine
