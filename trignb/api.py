@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from trignb.causes import Causes
+from trignb.engine.chance import Chance, Seed
 from trignb.engine.core import Core
 from trignb.engine.dispatch import make_execute
 from trignb.engine.files import replacing
@@ -81,6 +82,9 @@ class Engine(Tables, Views, Causes):
     log_size : int, optional
         How many notifications to keep. Without it the log starts with the first library
         or the first call of `notifications`, and keeps 10,000; 0 keeps none.
+    seed : int or str, optional
+        What chance follows: SPOP and its kin, eviction, ``Math.random`` of libraries. Engines
+        with the same seed choose alike; without one each chooses otherwise.
     **config
         Redis parameters and the functions' own (``redisgears_2.…``), as CONFIG SET takes
         them; ``_`` in a name stands for ``-``.
@@ -107,9 +111,10 @@ class Engine(Tables, Views, Causes):
         clock: Clock | None = None,
         databases: int = 16,
         log_size: int | None = None,
+        seed: Seed = None,
         **config: str | int | float | bool,
     ) -> None:
-        self.core = core = Core(clock, databases)
+        self.core = core = Core(clock, databases, Chance(seed))
         self.clock: Clock = core.clock
         self._threads = threading.local()
         # An instance attribute shadows the documented method: see `engine/dispatch.py`.
@@ -328,7 +333,7 @@ class Engine(Tables, Views, Causes):
             self.core, host, port, unixsocket=unixsocket, tls_port=tls_port
         ).start()
 
-    def replica(self, **config: str | int | float | bool) -> Engine:
+    def replica(self, seed: Seed = None, **config: str | int | float | bool) -> Engine:
         """Return an engine in this process that is a replica of this one.
 
         It has keys, Lua functions and libraries, and by the time a command here returns it has
@@ -338,8 +343,9 @@ class Engine(Tables, Views, Causes):
 
         Parameters
         ----------
-        **config
-            Parameters of the replica, as for `Engine`.
+        seed, **config
+            Of the replica, as for `Engine`. What chance chose here it is told; its own is of
+            use once it is a primary.
 
         Examples
         --------
@@ -350,7 +356,7 @@ class Engine(Tables, Views, Causes):
         b'hello'
         """
         copy = Engine(
-            PrimaryClock(self.clock), len(self.core.databases), None, **config
+            PrimaryClock(self.clock), len(self.core.databases), None, seed, **config
         )
         try:
             LocalLink(self.replication, copy.replication).start()
@@ -491,8 +497,12 @@ class Engine(Tables, Views, Causes):
             self.saver.write(file)
 
     def reset(self, *, keep_libraries: bool = False) -> None:
-        """Drop all keys, logs and counters, and all libraries unless they are to be kept."""
+        """Drop all keys, logs and counters, and all libraries unless they are to be kept.
+
+        With a seed chance begins anew as well; libraries that are kept go on with theirs.
+        """
         with self.core.lock:
+            self.core.chance.restart()
             for db in self.core.databases:
                 db.clear()
             if keep_libraries:

@@ -105,12 +105,17 @@ def demo() -> None:
     help="A parameter of triggers and functions, as CONFIG GET redisgears_2.* lists them "
     "(without that prefix); may be repeated.",
 )
+@click.option(
+    "--seed",
+    help="What chance follows (SPOP, eviction, Math.random …): the same choices for the same seed.",
+)
 @click.pass_context
 def serve(
     context: click.Context,
     config: Path | None,
     libraries: tuple[Path, ...],
     gears: tuple[str, ...],
+    seed: str | None,
 ) -> None:
     """Serve an engine on a port until SHUTDOWN, SIGTERM or SIGINT."""
     # Imported here: the other commands do without sockets.
@@ -121,7 +126,7 @@ def serve(
     if args and config is None and not args[0].startswith("-"):
         config = Path(args.pop(0))
     try:
-        serve_engine(args, config, libraries, gears)
+        serve_engine(args, config, libraries, gears, seed)
     except (DirectiveError, TrignbError, OSError) as error:
         click.echo(f"trignb: {error}", err=True)
         sys.exit(1)

@@ -10,6 +10,7 @@ import datetime as dt
 import time
 from collections.abc import Callable
 from typing import TypeAlias
+from weakref import WeakMethod
 
 __all__ = ["Clock", "Moment"]
 
@@ -26,11 +27,15 @@ class Clock:
         the clock is frozen or moved, so a running clock costs one C call.
     frozen : bool
         Whether time stands still.
+    held_ns : int or None
+        Where it stands, in nanoseconds; None when it does not, or when another clock decides.
     """
 
     def __init__(self) -> None:
         self.read: Callable[[], int] = time.time_ns
         self.frozen = False
+        self.held_ns: int | None = None
+        self._watchers: list[WeakMethod[Callable[[], None]]] = []
         # Set by the engine: moves to a later time and lets what falls due happen on the way.
         self.travel: Callable[[int], None] = self.set_ns
 
@@ -47,6 +52,26 @@ class Clock:
         seconds, rest = divmod(self.read(), 1_000_000_000)
         moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
         return moment.replace(microsecond=rest // 1000)
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it shows the system's time, unmoved."""
+        return self.read is time.time_ns
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call a method, at once and whenever the clock is held, moved or let go.
+
+        Its object may be collected meanwhile. Called by whatever thread moves the clock.
+        """
+        self._watchers = [known for known in self._watchers if known() is not None]
+        self._watchers.append(WeakMethod(watcher))
+        watcher()
+
+    def _tell(self) -> None:
+        for watcher in self._watchers:
+            tell = watcher()
+            if tell is not None:
+                tell()
 
     def freeze(self, at: Moment | None = None) -> None:
         """Stop the clock, now or at a given moment.
@@ -78,7 +103,9 @@ class Clock:
     def resume(self) -> None:
         """Return to the system's time."""
         self.frozen = False
+        self.held_ns = None
         self.read = time.time_ns
+        self._tell()
 
     def set_ns(self, ns: int) -> None:
         """Show this time: stand there when frozen, go on from there when running."""
@@ -86,11 +113,15 @@ class Clock:
             self._stand_at(ns)
             return
         offset = ns - time.time_ns()
+        self.held_ns = None
         self.read = lambda: time.time_ns() + offset
+        self._tell()
 
     def _stand_at(self, ns: int) -> None:
         self.frozen = True
+        self.held_ns = ns
         self.read = lambda: ns
+        self._tell()
 
 
 def _to_ns(at: Moment) -> int:

@@ -7,7 +7,8 @@
         trignb_engine.execute("HSET", "x", "name", "tom")
         assert trignb_engine.execute("GET", "name_tom") == b"1"
 
-The clock stands still: ``trignb_engine.clock.advance(seconds=3600)`` lets keys expire.
+The clock stands still: ``trignb_engine.clock.advance(seconds=3600)`` lets keys expire. Chance has a
+seed: SPOP and ``Math.random`` choose the same in every run.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from trignb.api import Engine
     from trignb.functions.library import Library
 
-__all__ = ["FROZEN_AT", "LibraryLoader", "trignb_engine", "trignb_library"]
+__all__ = ["FROZEN_AT", "SEED", "LibraryLoader", "trignb_engine", "trignb_library"]
 
 # The moment at which the clock of `trignb_engine` stands, so that tests repeat exactly.
 FROZEN_AT = "2026-01-01T00:00:00Z"
+# What its chance follows, for the same reason.
+SEED = 0
 
 
 class LibraryLoader(Protocol):
@@ -40,11 +43,11 @@ class LibraryLoader(Protocol):
 
 @pytest.fixture
 def trignb_engine() -> Iterator[Engine]:
-    """Give a fresh engine with a clock that stands still; it is closed after the test."""
+    """Give a fresh engine, its clock held and its chance seeded; it is closed after the test."""
     # Imported by the first test that wants an engine: pytest loads this module in every run.
     from trignb.api import Engine
 
-    with Engine() as engine:
+    with Engine(seed=SEED) as engine:
         engine.clock.freeze(at=FROZEN_AT)
         yield engine
 

@@ -23,6 +23,7 @@ from trignb.errors import ResponseError
 
 if TYPE_CHECKING:
     from trignb.engine.acl import User
+    from trignb.engine.chance import Chance
     from trignb.engine.core import Core
     from trignb.engine.database import Database
     from trignb.engine.session import Session
@@ -89,7 +90,8 @@ class DryRun:
     """A copy of an engine, while a ``with`` block lasts; made by `trignb.Engine.dry_run`.
 
     Libraries are loaded again from their source, so their globals start afresh; streams are read on
-    from where their triggers are. The copy's clock shows the same time.
+    from where their triggers are. The copy's clock shows the same time, and its chance is going to
+    choose what the engine's is.
     """
 
     def __init__(self, source: Engine) -> None:
@@ -220,6 +222,7 @@ class _State:
 
     contents: Contents
     clock: Clock
+    chance: Chance
     configuration: dict[str, str]
     users: dict[str, User]
     primary: _SilentPrimary | None
@@ -228,6 +231,7 @@ class _State:
     lua_libraries: list[bytes]
     kept: list[bytes | None]
     positions: dict[tuple[str, str, str], int]
+    library_chance: dict[str, bytes]
 
     @classmethod
     def of(cls, source: Engine) -> _State:
@@ -236,6 +240,7 @@ class _State:
         return cls(
             contents=[db.copy_data() for db in core.databases],
             clock=_same_clock(core.clock),
+            chance=core.chance.copy(),
             configuration=_configuration(core),
             users={n: user.copy() for n, user in core.permissions.users.items()},
             primary=_SilentPrimary.of(source.replication.upstream),
@@ -244,6 +249,10 @@ class _State:
             lua_libraries=[lib.code for lib in source.lua_libraries.loaded.values()],
             kept=[kept.value() for kept in core.kept],
             positions={place: t.position for place, t in _triggers(source)},
+            library_chance={
+                name: library.runtime.chance_state()
+                for name, library in source.library_registry.libraries.items()
+            },
         )
 
     def engine(self) -> Engine:
@@ -270,6 +279,10 @@ class _State:
             for value, own in zip(self.kept, core.kept, strict=True):
                 own.prepare(value, upgrade=False).install()
             self._order(engine)
+            # Loading took from it what it took in the engine itself.
+            core.chance = self.chance
+            for name, library in registry.libraries.items():
+                library.runtime.set_chance_state(self.library_chance[name])
         core.restore(self.contents)
         if self.primary is not None:
             with core.lock:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 import trignb
+from trignb.engine.chance import Chance
 
 
 def run(engine, *commands):
@@ -76,7 +75,7 @@ def test_restore_may_say_how_idle_a_key_is(engine):
 
 
 def test_frequency_grows_slowly_and_decays(engine):
-    random.seed(3)
+    engine.core.chance = Chance(3)
     set_policy(engine, "allkeys-lfu")
     run(engine, "SET k v")
     assert run(engine, "OBJECT FREQ k") == 5

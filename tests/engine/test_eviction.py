@@ -13,6 +13,7 @@ import pytest
 
 import trignb
 from functions.libraries import lib
+from trignb.engine.chance import Chance
 
 OOM = "OOM command not allowed when used memory > 'maxmemory'."
 POLICIES = [
@@ -93,7 +94,7 @@ def events(engine):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_memory_stays_under_the_limit(engine, policy):
-    random.seed(1)
+    engine.core.chance = Chance(1)
     limit = used(engine) + 100 * 1024
     set_config(engine, maxmemory=limit, maxmemory_policy=policy)
     for i in range(2000):
@@ -133,7 +134,7 @@ def test_growing_values_are_counted(engine, command):
 
 
 def test_counting_agrees_with_looking(engine):
-    random.seed(2)
+    engine.core.chance = Chance(2)
     set_config(engine, maxmemory="1gb")
     for i in range(500):
         key = f"k{random.randrange(40)}"
@@ -233,7 +234,7 @@ def test_the_nearest_deadline_goes_first(engine, events):
 
 
 def test_keys_long_unused_go_first(engine):
-    random.seed(4)
+    engine.core.chance = Chance(4)
     set_config(engine, maxmemory_policy="allkeys-lru", maxmemory_samples=10)
     for i in range(300):
         run(engine, f"SET k{i:03} v")
@@ -250,7 +251,7 @@ def test_keys_long_unused_go_first(engine):
 
 
 def test_keys_seldom_used_go_first(engine):
-    random.seed(5)
+    engine.core.chance = Chance(5)
     set_config(engine, maxmemory_policy="allkeys-lfu", maxmemory_samples=10)
     for i in range(200):
         run(engine, f"SET k{i:03} v")
@@ -265,7 +266,7 @@ def test_keys_seldom_used_go_first(engine):
 
 
 def test_any_key_may_go_with_a_random_policy(engine):
-    random.seed(6)
+    engine.core.chance = Chance(6)
     for i in range(300):
         run(engine, f"SET k{i:03} v")
     run(engine, "SELECT 3")
@@ -284,8 +285,7 @@ def test_any_key_may_go_with_a_random_policy(engine):
 
 def test_same_keys_in_every_run():
     def survivors():
-        random.seed(7)
-        with trignb.Engine() as engine:
+        with trignb.Engine(seed=7) as engine:
             engine.clock.freeze(at="2026-01-01")
             set_config(engine, maxmemory="400kb", maxmemory_policy="allkeys-lru")
             for i in range(2000):
@@ -296,7 +296,7 @@ def test_same_keys_in_every_run():
 
 
 def test_few_keys_with_a_deadline_among_many_stale_ones(engine):
-    random.seed(8)
+    engine.core.chance = Chance(8)
     for i in range(900):
         run(engine, f"SET t{i:02} v EX 100", f"PERSIST t{i:02}")
     for i in range(20):

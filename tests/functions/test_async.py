@@ -43,6 +43,7 @@ CATCH = "const caught = (f) => { try { return f(); } catch (e) { return e; } };\
 
 
 def test_one_job_at_a_time_first_in_first_out(engine, load) -> None:
+    engine.clock.resume()
     load(
         """const order = []; let running = 0, most = 0;
 redis.registerAsyncFunction('job', async (client, n) => {
@@ -63,6 +64,7 @@ redis.registerFunction('seen', () => [order, most]);"""
 
 
 def test_pending_jobs_is_the_length_of_the_queue(engine, load) -> None:
+    engine.clock.resume()
     load(
         """redis.registerAsyncFunction('busy', async () => {
     const end = Date.now() + 400; while (Date.now() < end);
@@ -325,6 +327,7 @@ def test_a_block_s_timeout_can_be_caught(engine, load) -> None:
 
 
 def test_every_section_has_its_own_time(engine, load) -> None:
+    engine.clock.resume()
     engine.execute("TCONFIG_SET", "lock-redis-timeout", "200")
     load(
         """redis.registerAsyncFunction('f', async (client) => {

@@ -123,6 +123,7 @@ def test_run_on_shards(engine, library) -> None:
 
 
 def test_the_timeout_is_for_run_on_shards(engine, library) -> None:
+    engine.clock.resume()
     engine.execute("TCONFIG_SET", "remote-task-default-timeout", "50")
     assert on_shards(engine, "never") == [[], [b"Timeout"]]
     # It may be changed any time, and there is none for one key of this shard.

@@ -173,6 +173,7 @@ def test_a_library_that_cannot_be_loaded(engine, tmp_path, turns) -> None:
 
 
 def test_loading_has_more_time(engine, tmp_path) -> None:
+    engine.clock.resume()
     code = lib(
         "if (redis.config.slow) { const end = Date.now() + 300; while (Date.now() < end); }\n"
         "redis.registerFunction('f', () => 1);"

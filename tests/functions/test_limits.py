@@ -89,6 +89,7 @@ redis.registerKeySpaceTrigger('b', 'k', c => { c.call('incr', 'n'); });"""
 
 
 def test_under_policy_kill_nothing_is_terminated(impatient, load) -> None:
+    impatient.clock.resume()
     impatient.execute("TCONFIG_SET", "library-fatal-failure-policy", "Kill")
     load(
         """redis.registerFunction('slow', () => {

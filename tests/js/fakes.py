@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from trignb.clock import Clock
 from trignb.errors import ResponseError
 from trignb.js.runtime import Job, Registration, RuntimeLimits
 from trignb.js.v8 import LibraryRuntime
@@ -36,11 +37,16 @@ class FakeHost:
         self.block_ms = TIMEOUT_MS
         self.remote_ms = 500
         self.waiting: list[Any] = []
+        self.clock = Clock()
+        self.chance = b"0123456789abcdef"
         self.commands = {
             name[3:].encode(): getattr(self, name)
             for name in dir(self)
             if name.startswith("do_")
         }
+
+    def chance_state(self) -> bytes:
+        return self.chance
 
     def acquire(self) -> None:
         self.lock.acquire()

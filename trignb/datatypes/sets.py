@@ -6,11 +6,13 @@ Python set's order changes with every process, and no notebook could repeat it.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trignb.datatypes.listpack import is_int64
+
+if TYPE_CHECKING:
+    from random import Random
 
 __all__ = ["Set", "SetLimits"]
 
@@ -115,18 +117,18 @@ class Set(dict[bytes, None]):
 
     # -- chance
 
-    def random_member(self) -> bytes:
+    def random_member(self, chance: Random) -> bytes:
         """Return any member, each with the same chance."""
-        return random.choice(self._ordered())
+        return chance.choice(self._ordered())
 
-    def random_members(self, count: int) -> list[bytes]:
+    def random_members(self, chance: Random, count: int) -> list[bytes]:
         """Return up to count different members."""
         order = self._ordered()
-        return random.sample(order, min(count, len(order)))
+        return chance.sample(order, min(count, len(order)))
 
-    def pop_random(self) -> bytes:
+    def pop_random(self, chance: Random) -> bytes:
         """Take any member away."""
-        member = self.random_member()
+        member = self.random_member(chance)
         self._take(member)
         return member
 

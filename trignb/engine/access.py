@@ -9,7 +9,6 @@ minutes, as in Redis.
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Final
 
 from trignb.engine.keyspecs import keys_of
@@ -146,6 +145,6 @@ class AccessNotes:
         counter = self.frequency(db, key)
         factor = self.core.config.values["lfu-log-factor"]
         chance = 1 / (max(counter - _LFU_START, 0) * factor + 1)
-        if counter < _LFU_MAX and random.random() < chance:
+        if counter < _LFU_MAX and self.core.chance.access.random() < chance:
             counter += 1
         counters[key] = counter

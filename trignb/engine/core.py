@@ -25,6 +25,7 @@ from trignb.datatypes import copy_value
 from trignb.engine.access import AccessNotes
 from trignb.engine.args import unknown_command, unknown_subcommand, wrong_arity
 from trignb.engine.blocking import Blocked, Blocking
+from trignb.engine.chance import Chance
 from trignb.engine.config import Config
 from trignb.engine.database import Database
 from trignb.engine.dispatch import make_run
@@ -97,8 +98,10 @@ class Core:
         self,
         clock: Clock | None = None,
         databases: int = 16,
+        chance: Chance | None = None,
     ) -> None:
         self.clock = clock or Clock()
+        self.chance = chance or Chance()
         self.lock = threading.RLock()
         self.waiters = 0
         self._handovers = 0

@@ -6,7 +6,6 @@ Two look-ups, as in Redis: `read` for commands that only look (it counts hits an
 
 from __future__ import annotations
 
-import random
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -106,7 +105,7 @@ class Database:
     def random_key(self) -> bytes:
         """Return any key, each with the same chance, whether its time has come or not."""
         # A dict has no n-th key: a million keys take 3 ms on average, fifty none at all.
-        at = random.randrange(len(self.data))
+        at = self.core.chance.commands.randrange(len(self.data))
         return next(islice(self.data, at, None))
 
     # -- changing; every handler: mutate, then `changed` with its event

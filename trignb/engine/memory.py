@@ -7,7 +7,6 @@ changed; these keys are looked at again when the sum is next needed. Nothing els
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +20,8 @@ from trignb.engine.sizes import (
 )
 
 if TYPE_CHECKING:
+    from random import Random
+
     from trignb.engine.core import Core
     from trignb.engine.database import Database
 
@@ -74,13 +75,13 @@ class _Account:
             if len(order) > 2 * len(db.data) + _FEW:
                 self.order = None
 
-    def draw(self, db: Database) -> bytes:
+    def draw(self, db: Database, chance: Random) -> bytes:
         """Return any key; there is one, and every key is known."""
         if self.order is None:
             self.order = list(db.data)
         order = self.order
         while True:
-            at = int(random.random() * len(order))
+            at = int(chance.random() * len(order))
             key = order[at]
             if key in db.data:
                 return key
@@ -186,15 +187,16 @@ class Memory:
         keys = db.expires if volatile else db.data
         if len(keys) <= count:
             return list(keys)
+        chance = self.core.chance.eviction
         if not volatile:
             account = self._accounts[db.index]
-            return [account.draw(db) for _ in range(count)]
+            return [account.draw(db, chance) for _ in range(count)]
         heap = db.deadlines
         if len(heap) > _MOSTLY_STALE * len(keys):
-            return random.sample(list(keys), count)
+            return chance.sample(list(keys), count)
         found: list[bytes] = []
         while len(found) < count:
-            deadline, key = heap[int(random.random() * len(heap))]
+            deadline, key = heap[int(chance.random() * len(heap))]
             if keys.get(key) == deadline:
                 found.append(key)
         return found

@@ -105,6 +105,7 @@ class LibraryHost:
     def __init__(self, registry: Registry, library: str) -> None:
         self.registry = registry
         self.core: Core = registry.core
+        self.clock = self.core.clock
         self.library = library
         self.is_gone = False
         self.live_jobs: dict[Job, None] = {}
@@ -139,6 +140,10 @@ class LibraryHost:
     def release(self) -> None:
         """Give the lock back."""
         self.core.lock.release()
+
+    def chance_state(self) -> bytes:
+        """Return what ``Math.random`` of a new isolate starts with."""
+        return self.core.chance.library_state()
 
     # -- commands
 

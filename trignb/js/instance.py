@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+import struct
 import threading
 from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, Protocol
 
 from trignb.errors import ResponseError
+from trignb.js import words
 from trignb.js.channel import Channel
 from trignb.js.codec import decode, encode_reply, encode_text
 from trignb.js.exchange import Exchange
@@ -42,6 +44,7 @@ from trignb.js.words import (
     UNBLOCK,
     WANT_BLOCK,
     WANT_MAIL,
+    WANT_TIME,
     WANT_TIMER,
 )
 
@@ -57,6 +60,7 @@ __all__ = ["Instance", "escape"]
 _ESCAPED: Final = re.compile(r"[^\x20-\x7e]|['\"\\]")
 _NAMED: Final = {"\t": "\\t", "\r": "\\r", "\n": "\\n"}
 _UNBLOCK_MS: Final = 5000
+_CHANCE: Final = struct.Struct("<4i")
 _LEFT: Final = "its caller was interrupted"
 # How long a job may take to begin when nothing else is to be done.
 _BEGIN_S: Final = 0.05
@@ -134,6 +138,31 @@ class Instance:
         )
         self.exchange = Exchange(host, self, source, self.channel, limits)
         self.mailbox = Mailbox(self.channel)
+        self.chance = host.chance_state()
+        host.clock.watch(self._clock_moved)
+
+    # Time and chance -----------------------------------------------------------------
+
+    def _clock_moved(self) -> None:
+        clock, isolate = self._host.clock, self.channel.isolate
+        if clock.held_ns is not None:
+            isolate.show_time(words.HELD_TIME, clock.held_ns)
+        else:
+            isolate.show_time(words.SYSTEM_TIME if clock.is_system else words.ASK_TIME)
+
+    @property
+    def chance(self) -> bytes:
+        """What ``Math.random`` is about to draw from, 16 bytes."""
+        control = self.channel.control
+        return _CHANCE.pack(*(control[words.CHANCE + i] for i in range(4)))
+
+    @chance.setter
+    def chance(self, state: bytes) -> None:
+        control = self.channel.control
+        for i, part in enumerate(_CHANCE.unpack(state)):
+            control[words.CHANCE + i] = part
+        if not any(state):  # from which nothing else would ever come
+            control[words.CHANCE] = 1
 
     # Jobs ----------------------------------------------------------------------------
 
@@ -287,6 +316,8 @@ class Instance:
             self.mailbox.hand_over(control[NOTICE_LENGTH])
         elif kind == HAVE_JOBS:
             self.channel.have_jobs()
+        elif kind == WANT_TIME:
+            self.channel.isolate.write_time(self._host.clock.read())
         elif kind == WANT_BLOCK:
             self._blocks += 1
             self._background.put(partial(self._block, number, control[RUNNING]))

@@ -86,6 +86,7 @@ _PRELUDE_FILES: Final = (
     "cluster.js",
     "redis.js",
     "bounds.js",
+    "time.js",
     "globals.js",
 )
 
@@ -291,7 +292,9 @@ class Isolate:
         )
         self._memory = memory  # the handles keep the memory alive
         self._nothing = self._value(dll.mr_eval, self._text("[]"))
-        self.control = self._view(memory[0], words.CONTROL_BYTES).cast("i")
+        control = self._view(memory[0], words.CONTROL_BYTES)
+        self.control = control.cast("i")
+        self._clock_ms = control.cast("d")
         self.main = self._view(memory[1], words.REGION_BYTES)
         self.side = self._view(memory[2], words.REGION_BYTES)
 
@@ -316,6 +319,19 @@ class Isolate:
     def _value(self, function: Callable[..., int], *args: Any) -> Any:
         function(self._context, *args, _VALUE)
         return self._values.get(timeout=_INSTALL_S)
+
+    def show_time(self, mode: int, ns: int = 0) -> None:
+        """Say what JavaScript's clock shows, in one of the modes of `words`; any thread."""
+        with self._closing:
+            if not self._closed:
+                self.write_time(ns)
+                self.control[words.CLOCK] = mode
+
+    def write_time(self, ns: int) -> None:
+        """Write a time; on the isolate's thread, or with what keeps the memory there."""
+        ms, rest = divmod(ns, 1_000_000)
+        self.control[words.CLOCK_NS] = rest
+        self._clock_ms[words.CLOCK_MS] = ms
 
     # Tasks --------------------------------------------------------------------------
 

@@ -51,10 +51,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, NewType, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NewType, Protocol, TypeAlias
 
 from trignb.errors import TrignbError
 from trignb.reply import Reply
+
+if TYPE_CHECKING:
+    from trignb.clock import Clock
 
 __all__ = [
     "API_VERSION",
@@ -379,6 +382,13 @@ class Host(Protocol):
     def release(self) -> None:
         """Give the lock back."""
 
+    @property
+    def clock(self) -> Clock:
+        """What ``Date`` follows."""
+
+    def chance_state(self) -> bytes:
+        """Return 16 bytes for a new isolate's ``Math.random`` to start with."""
+
     def execute(self, section: Any, argv: list[bytes]) -> Reply:
         """Run one command, never blocking.
 
@@ -525,6 +535,12 @@ class Runtime(Protocol):
     @property
     def pending_jobs(self) -> int:
         """Length of the background queue, the running job excluded."""
+
+    def chance_state(self) -> bytes:
+        """Return what ``Math.random`` is about to draw from, 16 bytes or none."""
+
+    def set_chance_state(self, state: bytes) -> None:
+        """Have ``Math.random`` draw from this; nothing changes nothing."""
 
     def heap_statistics(self) -> HeapStatistics:
         """Ask V8; zeros when there is no isolate at the moment."""

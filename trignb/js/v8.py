@@ -316,6 +316,17 @@ class LibraryRuntime:
         )
         return job
 
+    # Chance -------------------------------------------------------------------------
+
+    def chance_state(self) -> bytes:
+        """Return what ``Math.random`` is about to draw from; nothing without an isolate."""
+        return b"" if self._instance.exchange.dead else self._instance.chance
+
+    def set_chance_state(self, state: bytes) -> None:
+        """Have ``Math.random`` draw from this, unless it is nothing."""
+        if state and not self._instance.exchange.dead:
+            self._instance.chance = state
+
     # The background -----------------------------------------------------------------
 
     def start(

@@ -33,6 +33,18 @@ TASK: Final = 49  # 1: JavaScript runs inside a task of ours, 0: in a microtask
 RUNNING: Final = 50  # job whose first stretch runs now
 PROBING: Final = 51  # a promise is about to be asked for: no job may run before
 ORPHAN: Final = 52  # 1: the library was deleted
+# Time and chance:
+CLOCK: Final = 64  # what JavaScript's clock shows, a mode below
+CLOCK_NS: Final = (
+    65  # of a time that is written down: nanoseconds beyond its millisecond
+)
+CLOCK_MS: Final = 33  # and its milliseconds, a float64 (words 66 and 67)
+CHANCE: Final = 80  # and three more: what Math.random is about to draw from
+
+# Modes of CLOCK.
+SYSTEM_TIME: Final = 0
+HELD_TIME: Final = 1  # what is written down
+ASK_TIME: Final = 2  # ask by a notice, then it is written down
 
 # Messages to JavaScript.
 RUN: Final = 1
@@ -99,6 +111,7 @@ LOG_LINE: Final = 3
 HAVE_JOBS: Final = 4
 WANT_TIMER: Final = 5
 WANT_MAIL: Final = 6
+WANT_TIME: Final = 7
 
 CONTROL_BYTES: Final = 16384
 MAIN_BYTES: Final = 1 << 20

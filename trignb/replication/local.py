@@ -69,6 +69,8 @@ class PrimaryClock(Clock):
         primary, self._primary = self._primary, None
         if primary is not None:
             self._frozen, self.read = primary.frozen, primary.read
+            self.held_ns = primary.held_ns
+            self._tell()
 
 
 class LocalLink:

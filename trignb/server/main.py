@@ -55,8 +55,9 @@ def serve_engine(
     path: Path | None,
     libraries: Iterable[Path],
     gears: Iterable[str],
+    seed: str | None = None,
 ) -> None:
-    """Serve until the end of the process is asked for.
+    """Serve until the end of the process is asked for; chance follows `seed`.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def serve_engine(
     try:
         with (
             pid_file(settings.values.get("pidfile", "")),
-            Engine(databases=values["databases"]) as engine,
+            Engine(databases=values["databases"], seed=seed) as engine,
         ):
             core = engine.core
             show_role(handler, lambda: core.is_replica)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,8 @@ from trignb.errors import ResponseError
 from trignb.reply import OK, Reply
 
 if TYPE_CHECKING:
+    from random import Random
+
     from trignb.engine.session import Session
 
 family = CommandFamily("hash")
@@ -229,10 +230,10 @@ def hrandfield(s: Session, args: Args) -> Reply:
     """Returns random fields: distinct ones, or with a negative count repeated ones."""
     if len(args) == 2:
         fields = _read(s, args[1])
-        return random.choice(list(fields)) if fields else None
+        return s.core.chance.commands.choice(list(fields)) if fields else None
     count = _parse_count(args)
     fields = _read(s, args[1])
-    picked = _pick(fields, count)
+    picked = _pick(s.core.chance.commands, fields, count)
     if len(args) == 3:
         return picked
     pairs = [[field, fields[field]] for field in picked]
@@ -252,11 +253,11 @@ def _parse_count(args: Args) -> int:
     return count
 
 
-def _pick(fields: Hash, count: int) -> list[bytes]:
+def _pick(chance: Random, fields: Hash, count: int) -> list[bytes]:
     names = list(fields)
     if count < 0:
-        return random.choices(names, k=-count) if names else []
-    return names if count >= len(names) else random.sample(names, count)
+        return chance.choices(names, k=-count) if names else []
+    return names if count >= len(names) else chance.sample(names, count)
 
 
 @command("HSCAN")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.datatypes import STRING_TYPES
@@ -167,7 +167,7 @@ def _decode(value: bytes | bytearray) -> bytes:
 @command("PFSELFTEST")
 def pfselftest(_s: Session, _args: Args) -> Status:
     """Checks registers and estimates against each other."""
-    chance = random.Random()
+    chance = Random(0)
     sparse, dense = hll.new(), hll.new()
     hll.densify(dense)
     for number in range(1, _TEST_ELEMENTS + 1):

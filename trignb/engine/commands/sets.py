@@ -154,14 +154,15 @@ def srandmember(s: Session, args: Args) -> Reply:
         )
     held = s.db.read_type(args[1], Set)
     if count is None:
-        return None if held is None else held.random_member()
+        return None if held is None else held.random_member(s.core.chance.commands)
     if held is None or count == 0:
         return []
+    chance = s.core.chance.commands
     if count < 0:
-        return [held.random_member() for _ in range(-count)]
+        return [held.random_member(chance) for _ in range(-count)]
     if count >= len(held):
         return held.in_order()
-    return held.random_members(count)
+    return held.random_members(chance, count)
 
 
 @command("SPOP")
@@ -175,7 +176,7 @@ def spop(s: Session, args: Args) -> Reply:
     held = db.lookup_type(key, Set)
     if held is None:
         return None
-    member = held.pop_random()
+    member = held.pop_random(s.core.chance.commands)
     db.changed(SET, b"spop", key)
     db.drop_if_empty(key, held)
     if s.core.sinks:
@@ -193,7 +194,8 @@ def _spop_many(s: Session, args: Args) -> Reply:
         return SetReply([])
     if count >= len(held):
         return _spop_all(s, key, held)
-    taken = [held.pop_random() for _ in range(count)]
+    chance = s.core.chance.commands
+    taken = [held.pop_random(chance) for _ in range(count)]
     db.changed(SET, b"spop", key, count)
     if s.core.sinks:
         s.core.propagate_as([b"SREM", key, *taken])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +24,8 @@ from trignb.errors import ResponseError
 from trignb.reply import Reply, format_double
 
 if TYPE_CHECKING:
+    from random import Random
+
     from trignb.engine.session import Session
 
 family = CommandFamily("sorted-set")
@@ -562,15 +563,18 @@ def zrandmember(s: Session, args: Args) -> Reply:
     if zset is None:
         return None if count is None else []
     if count is None:
-        return random.choice(zset.entries)[1]
-    pairs = [(member, score) for score, member in _sample(zset, count)]
+        return s.core.chance.commands.choice(zset.entries)[1]
+    chosen = _sample(s.core.chance.commands, zset, count)
+    pairs = [(member, score) for score, member in chosen]
     return with_scores(s, pairs) if scored else [member for member, _ in pairs]
 
 
-def _sample(zset: SortedSet, count: int) -> Sequence[tuple[float, bytes]]:
+def _sample(
+    chance: Random, zset: SortedSet, count: int
+) -> Sequence[tuple[float, bytes]]:
     if count < 0:
-        return random.choices(zset.entries, k=-count)
+        return chance.choices(zset.entries, k=-count)
     if count >= len(zset):
         # Redis walks a skiplist from its end here.
         return zset.entries[:: 1 if zset.is_small else -1]  # type: ignore[no-any-return]
-    return random.sample(zset.entries, count)
+    return chance.sample(zset.entries, count)

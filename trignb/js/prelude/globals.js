@@ -12,6 +12,7 @@ for (const name of ownKeys(globalThis)) {
   if (ALL_GLOBALS === 0 || name === 'WebAssembly') delete globalThis[name];
 }
 function hide(object, name, value) {
+  if (typeof value === 'function' && hasOwn(value, 'name')) asBuiltin(value, value.name);
   define(object, name, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
 }
 function consoleLine() {
@@ -53,6 +54,12 @@ for (const name of ownKeys(Promise_)) {
 define(QueuedPromise, 'name', { value: 'Promise' });
 define(QueuedPromise, 'prototype', { value: Promise_.prototype, writable: false });
 hide(globalThis, 'Promise', QueuedPromise);
+hide(Function.prototype, 'toString', {
+  toString() {
+    const text = typeof this === 'function' ? textOfBuiltin(texts, this) : undefined;
+    return text === undefined ? sourceOf(this) : text;
+  },
+}.toString);
 
 return [pump, runJob, readMail, watchLoad, control, main.memory, side.memory];
 })

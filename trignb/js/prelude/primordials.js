@@ -6,7 +6,7 @@
 // global afterwards, so a library that rewrites its world cannot reach into ours.
 const { load, store } = Atomics;
 const { apply, construct, deleteProperty, ownKeys } = Reflect;
-const { freeze, getPrototypeOf } = Object, define = Object.defineProperty;
+const { freeze, getPrototypeOf, getOwnPropertyDescriptor } = Object, define = Object.defineProperty;
 const { isArray } = Array, { asIntN } = BigInt, { stringify, parse } = JSON;
 const { fromCharCode, fromCodePoint } = String;
 const { isView } = ArrayBuffer, Bytes = Uint8Array, Words = Int32Array, Shared = SharedArrayBuffer;
@@ -14,7 +14,7 @@ const Buffer_ = ArrayBuffer, String_ = String, Number_ = Number, BigInt_ = BigIn
 const Error_ = Error, RangeError_ = RangeError, TypeError_ = TypeError, Set_ = Set;
 const Map_ = Map, Promise_ = Promise, FinalizationRegistry_ = FinalizationRegistry;
 const uncurry = Function.prototype.bind.bind(Function.prototype.call);
-const getterOf = (object, key) => uncurry(Object.getOwnPropertyDescriptor(object, key).get);
+const getterOf = (object, key) => uncurry(getOwnPropertyDescriptor(object, key).get);
 const byteLength = getterOf(Buffer_.prototype, 'byteLength');
 const viewLength = getterOf(getPrototypeOf(Bytes.prototype), 'length');
 const sharedGrow = uncurry(Shared.prototype.grow);
@@ -35,6 +35,11 @@ const asyncPrototype = getPrototypeOf(async () => {});
 const asyncGeneratorPrototype = getPrototypeOf(async function* () {});
 // s.charCodeAt(i) below is the one method we call the plain way: nothing else is as fast.
 define(String.prototype, 'charCodeAt', { writable: false, configurable: false });
+
+// What stands in for a builtin has its text.
+const texts = new WeakMap(), textOfBuiltin = uncurry(WeakMap.prototype.get);
+const isBuiltin = uncurry(WeakMap.prototype.set), sourceOf = uncurry(Function.prototype.toString);
+function asBuiltin(f, name) { isBuiltin(texts, f, 'function ' + name + '() { [native code] }'); return f; }
 
 function isBranded(probe, value) { try { probe(value); return true; } catch { return false; } }
 // A failing brand check costs 3 us, so it is only made where the type is likely.
