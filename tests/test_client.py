@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from oracle.server import RedisServer
+
+
+_HAS_LEGACY_RESPONSES = "legacy_responses" in inspect.signature(redis.Redis).parameters
 
 
 @pytest.fixture(params=[2, 3])
@@ -291,7 +295,8 @@ def test_subscriber_of_resp2_may_ping(engine: trignb.Engine) -> None:
 def test_health_checks_pass(engine: trignb.Engine) -> None:
     client = engine.client(health_check_interval=1)
     client.set("k", "v")
-    client.connection_pool.get_connection().next_health_check = 0
+    # Named for redis-py 5, which wants a name here and makes nothing of it.
+    client.connection_pool.get_connection("PING").next_health_check = 0
     assert client.get("k") == b"v"
 
 
@@ -434,7 +439,11 @@ def test_redis_py_gives_the_same_as_on_a_server(
     options: dict[str, Any],
     legacy: bool,
 ) -> None:
-    options = {**options, "protocol": protocol, "legacy_responses": legacy}
+    options = {**options, "protocol": protocol}
+    if _HAS_LEGACY_RESPONSES:
+        options["legacy_responses"] = legacy
+    elif legacy:
+        pytest.skip("redis-py 8 brought another form of replies")
     engine.clock.resume()
     ours = engine.client(**options)
     theirs = redis.Redis(port=oracle.port, **options)

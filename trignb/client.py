@@ -12,16 +12,16 @@ import inspect
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import redis
+import redis.utils
 from redis._parsers.resp3 import _RESP3Parser
 from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
-from redis.utils import SENTINEL
 
 from trignb.errors import EngineClosed, ResponseError
 from trignb.reply import NO_REPLY, NullArray, Reply, to_resp2
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["engine_client"]
 
 Command = tuple[Any, ...]
+
+# Stands for a timeout that was not given; redis-py has one of its own since 7.1.
+_UNSET: Any = object()
+_REDIS_PY_UNSET: Any = getattr(redis.utils, "SENTINEL", _UNSET)
 
 # A reader looks this often whether the engine was closed under it.
 _LOOK_SECONDS = 0.2
@@ -57,19 +61,30 @@ def engine_client(engine: Engine, **kwargs: Any) -> redis.Redis:
     """
     single = kwargs.pop("single_connection_client", False)
     _refuse_network(kwargs)
-    # There is nothing to reconnect to once the engine is closed, and an in-process
-    # client needs no name tag in CLIENT LIST.
-    defaults = {"retry": Retry(NoBackoff(), 0), "driver_info": None}
     pool = ConnectionPool(
-        connection_class=EngineConnection,
-        engine=engine,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        **(defaults | kwargs),
+        connection_class=EngineConnection, engine=engine, **(_defaults() | kwargs)
     )
     client = redis.Redis(connection_pool=pool, single_connection_client=single)
     # As with a client that made its own pool: closing the one closes the other.
     client.auto_close_connection_pool = True
     return client
+
+
+def _defaults() -> dict[str, Any]:
+    """Return what an in-process client wants otherwise than redis-py does."""
+    # There is nothing to reconnect to once the engine is closed.
+    defaults: dict[str, Any] = {"retry": Retry(NoBackoff(), 0)}
+    known = inspect.signature(AbstractConnection).parameters
+    # An in-process client needs no name tag in CLIENT LIST.
+    if "driver_info" in known:
+        defaults["driver_info"] = None
+    elif "lib_name" in known:
+        defaults |= {"lib_name": None, "lib_version": None}
+    if find_spec("redis.maint_notifications") is not None:
+        from redis.maint_notifications import MaintNotificationsConfig
+
+        defaults["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+    return defaults
 
 
 def _refuse_network(kwargs: dict[str, Any]) -> None:
@@ -155,6 +170,14 @@ class Wire:
 class WireParser(_RESP3Parser):
     """Takes replies from a `Wire` and turns them into what redis-py's parsers give."""
 
+    # redis-py 5 hands on how the reply was asked for, and makes nothing of it.
+    _push_flags = (
+        (False, False)
+        if "push_request"
+        in inspect.signature(_RESP3Parser.handle_push_response).parameters
+        else ()
+    )
+
     def on_connect(self, connection: EngineConnection) -> None:
         """Take over the connection's wire and encoder."""
         self._sock: Wire | None = connection._sock
@@ -174,10 +197,10 @@ class WireParser(_RESP3Parser):
         self,
         disable_decoding: bool = False,
         push_request: bool = False,
-        timeout: Any = SENTINEL,
+        timeout: Any = _UNSET,
     ) -> Any:
         """Return the next reply; of pushes only when they are asked for."""
-        if timeout is SENTINEL:
+        if timeout is _UNSET or timeout is _REDIS_PY_UNSET:
             timeout = self._timeout
         while True:
             if self._sock is None or self.encoder is None:
@@ -186,7 +209,7 @@ class WireParser(_RESP3Parser):
             is_push, message = self._sock.take(timeout)
             response = _to_redis_py(message, decode)
             if is_push and self._sock.session.resp == 3:
-                response = self.handle_push_response(response)
+                response = self.handle_push_response(response, *self._push_flags)
                 if not push_request:
                     continue
             if isinstance(response, RedisConnectionError):

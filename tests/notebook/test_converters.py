@@ -17,6 +17,7 @@ from pandas.testing import assert_frame_equal
 import trignb
 from functions.libraries import lib
 from trignb.errors import ResponseError
+from trignb.notebook.columns import TEXT
 from trignb.notebook.writing import Written
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def test_hashes_become_rows(engine: trignb.Engine) -> None:
     engine.execute("SET", "user:count", 2)
     frame = engine.hash_frame("user:*")
     assert frame.index.tolist() == ["user:a", "user:t"]
-    assert [str(d) for d in frame.dtypes] == ["str", "str", "str"]
+    assert [str(d) for d in frame.dtypes] == [TEXT, TEXT, TEXT]
     assert frame["age"].tolist() == ["41", "7"]
     assert frame["height"].isna().tolist() == [False, True]
     chosen = engine.hash_frame(["user:t", b"user:none"])
@@ -73,17 +74,17 @@ def test_columns_of_numbers_on_request(engine: trignb.Engine) -> None:
     frame = engine.hash_frame("user:*", numbers=True)
     dtypes = {name: str(dtype) for name, dtype in frame.dtypes.items()}
     assert dtypes == {
-        "name": "str",
+        "name": TEXT,
         "age": "int64",
         "height": "float64",
         # Not how a number is written: it would come back as another text.
-        "zip": "str",
+        "zip": TEXT,
         "big": "Int64",
     }
     assert frame["big"].iloc[0] == 2**62 + 1
     for text in ("nan", "1.50", "1e3", "0x10", " 1", "1_0", ""):
         engine.execute("HSET", "odd", "f", text)
-        assert str(engine.hash_frame(["odd"], numbers=True)["f"].dtype) == "str"
+        assert str(engine.hash_frame(["odd"], numbers=True)["f"].dtype) == TEXT
 
 
 def test_bytes_that_are_no_text(engine: trignb.Engine) -> None:
@@ -296,7 +297,7 @@ def test_sorted_sets(engine: trignb.Engine) -> None:
     assert read["member"].tolist() == [r"\xff", "a", "b"]
     assert read["score"].tolist() == [1.0, 2.5, np.inf]
     assert engine.zset_frame("z", raw=True)["member"].tolist() == [b"\xff", b"a", b"b"]
-    assert [str(d) for d in engine.zset_frame("none").dtypes] == ["str", "float64"]
+    assert [str(d) for d in engine.zset_frame("none").dtypes] == [TEXT, "float64"]
 
 
 def test_many_members_are_few_commands(engine: trignb.Engine) -> None:
@@ -444,8 +445,8 @@ def tables(draw: Callable[..., Any], values: st.SearchStrategy[Any]) -> pd.DataF
     cells = st.lists(values, min_size=len(keys), max_size=len(keys))
     data = {field: draw(cells) for field in fields}
     data[fields[0]] = [draw(values.filter(lambda v: v is not None)) for _ in keys]
-    index = pd.Index(keys, name="key", dtype="str")
-    frame = pd.DataFrame({f: pd.array(v, dtype="str") for f, v in data.items()}, index)
+    index = pd.Index(keys, name="key", dtype=TEXT)
+    frame = pd.DataFrame({f: pd.array(v, dtype=TEXT) for f, v in data.items()}, index)
     return frame.loc[:, frame.notna().any()]
 
 

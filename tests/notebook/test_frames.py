@@ -12,16 +12,17 @@ from functions.libraries import lib
 from trignb.engine.events import EVICTED, EXPIRED, HASH, KEYMISS, NEW, STRING
 from trignb.engine.logs import CommandRecord, NotificationRecord
 from trignb.errors import ResponseError
+from trignb.notebook.columns import TEXT
 from trignb.notebook.frames import commands_frame, fired_frame, notifications_frame
 from trignb.reply import NULL_ARRAY, OK
 
 NOTIFICATION_DTYPES = {
     "time": "datetime64[ms, UTC]",
     "db": "int64",
-    "event": "str",
+    "event": TEXT,
     "event_class": "category",
-    "key": "str",
-    "key_type": "str",
+    "key": TEXT,
+    "key_type": TEXT,
     "origin": "category",
     "command_seq": "Int64",
     "cause_seq": "Int64",
@@ -33,16 +34,16 @@ NOTIFICATION_DTYPES = {
 COMMAND_DTYPES = {
     "time": "datetime64[ms, UTC]",
     "db": "int64",
-    "client": "str",
-    "command": "str",
+    "client": TEXT,
+    "command": TEXT,
     "args": "object",
     "n_args": "int64",
-    "key": "str",
+    "key": TEXT,
     "reply_type": "category",
-    "error": "str",
+    "error": TEXT,
     "elapsed_ms": "float64",
     "in_multi": "bool",
-    "from_library": "str",
+    "from_library": TEXT,
     "n_notifications": "int64",
 }
 
@@ -128,7 +129,7 @@ def test_every_class_has_a_letter(kind: int) -> None:
 def test_fired_schema(rows: int) -> None:
     frame = fired_frame([notification(fired=[run("ok")])] * rows)
     assert dtypes(frame) == {
-        "library": "str", "trigger": "str", "event": "str", "key": "str",
+        "library": TEXT, "trigger": TEXT, "event": TEXT, "key": TEXT,
         "outcome": "category",
     }  # fmt: skip
     assert len(frame) == rows

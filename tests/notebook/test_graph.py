@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from functions.libraries import eventually, lib
 from trignb.notebook import graph
+from trignb.notebook.columns import TEXT
 from trignb.notebook.drawing import DARK, INLINE, LIGHT, Box, Line, draw, place
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def test_as_text(engine: trignb.Engine) -> None:
 def test_edges(engine: trignb.Engine) -> None:
     edges = run(engine).df()
     assert [str(dtype) for dtype in edges.dtypes] == [
-        *("category", "str", "str", "str", "str", "int64", "str"),
+        *("category", TEXT, TEXT, TEXT, TEXT, "int64", TEXT),
     ]
     fires = edges[edges["kind"] == "fires"]
     assert fires["source"].tolist() == ["user:*", "user:*", "orc:*", "stream orders:*"]
@@ -107,7 +108,7 @@ def test_without_triggers(engine: trignb.Engine) -> None:
     assert repr(picture) == "no trigger is loaded"
     assert texts(picture.svg()) == ["no trigger is loaded"]
     assert picture.df().empty
-    assert [str(d) for d in picture.df().dtypes][:2] == ["category", "str"]
+    assert [str(d) for d in picture.df().dtypes][:2] == ["category", TEXT]
 
 
 def test_background_work_is_its_trigger_s(engine: trignb.Engine) -> None:

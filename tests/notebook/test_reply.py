@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from trignb.errors import ResponseError
+from trignb.notebook.columns import TEXT
 from trignb.notebook.reply import Replies, Reply, Style
 from trignb.reply import NULL_ARRAY, OK, Status, Verbatim
 
@@ -122,7 +123,7 @@ def test_frame_of_a_hash() -> None:
     frame = frame_of({b"a": b"1", b"b": b"\xff"}, "HGETALL", "k")
     assert list(frame.columns) == ["field", "value"]
     assert frame["value"].tolist() == ["1", r"\xff"]
-    assert [str(dtype) for dtype in frame.dtypes] == ["str", "str"]
+    assert [str(dtype) for dtype in frame.dtypes] == [TEXT, TEXT]
 
 
 def test_frame_of_a_set() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from functions.libraries import lib
+from trignb.notebook.columns import TEXT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +41,7 @@ def documented() -> Iterator[tuple[str, Schema]]:
             r"^\| (`.*?) \| (\S[^|]*?) \|(.*)\|$", section, re.M
         ):
             for name in re.findall(r"`([^`]*)`", names):
-                columns[name] = dtype
+                columns[name] = TEXT if dtype == "str" else dtype
                 if dtype == "category" and "as OBJECT" not in note:
                     categories[name] = re.split(r",? ", note.strip().split(":")[0])
         title = section.partition("\n")[0]
@@ -47,6 +49,11 @@ def documented() -> Iterator[tuple[str, Schema]]:
 
 
 SCHEMAS = dict(documented())
+
+
+def test_text_is_str_since_pandas_3() -> None:
+    major = int(metadata.version("pandas").partition(".")[0])
+    assert ("str" if major >= 3 else "object") == TEXT
 
 
 def of_frame(frame: pd.DataFrame) -> tuple[list[str], dict[str, str]]:
@@ -104,5 +111,5 @@ def test_index_has_the_same_dtypes_when_empty(
         fill(engine)
     frame = getattr(engine, name)()
     dtypes = [str(frame.index.get_level_values(n).dtype) for n in frame.index.names]
-    wanted = ["int64" if n == "seq" else "str" for n in frame.index.names]
+    wanted = ["int64" if n == "seq" else TEXT for n in frame.index.names]
     assert dtypes == wanted

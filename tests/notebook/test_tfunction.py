@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import trignb
+from trignb.notebook.columns import TEXT
 from trignb.notebook.errors import JSError, RedisError, UsageError
 
 if TYPE_CHECKING:
@@ -282,10 +283,10 @@ def test_stats(load: Any, redis: Any, tf: Any) -> None:
     frame = tf("stats")
     assert dict(empty.dtypes) == dict(frame.dtypes)
     assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == {
-        "prefix": "str", "description": "str", "num_triggered": "int64",
+        "prefix": TEXT, "description": TEXT, "num_triggered": "int64",
         "num_finished": "int64", "num_success": "int64", "num_failed": "int64",
         "running": "int64", "last_ms": "float64", "total_ms": "float64",
-        "avg_ms": "float64", "max_ms": "float64", "last_error": "str",
+        "avg_ms": "float64", "max_ms": "float64", "last_error": TEXT,
         "last_error_line": "Int64", "last_run": "datetime64[ms, UTC]",
     }  # fmt: skip
     assert frame.index.names == empty.index.names == ["library", "trigger"]
@@ -309,8 +310,8 @@ def test_functions(load: Any, redis: Any, tf: Any) -> None:
     frame = tf("functions audit")
     assert dict(empty.dtypes) == dict(frame.dtypes)
     assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == {
-        "kind": "category", "is_async": "bool", "flags": "str", "prefix": "str",
-        "window": "Int64", "description": "str", "calls": "int64", "failures": "int64",
+        "kind": "category", "is_async": "bool", "flags": TEXT, "prefix": TEXT,
+        "window": "Int64", "description": TEXT, "calls": "int64", "failures": "int64",
         "avg_ms": "float64", "line": "Int64",
     }  # fmt: skip
     frame = frame.droplevel(0)
@@ -360,10 +361,10 @@ def test_libraries(load: Any, tf: Any) -> None:
     frame = tf("libraries")
     assert dict(empty.dtypes) == dict(frame.dtypes)
     assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == {
-        "engine": "str", "api_version": "str", "user": "str", "functions": "int64",
+        "engine": TEXT, "api_version": TEXT, "user": TEXT, "functions": "int64",
         "cluster_functions": "int64", "keyspace_triggers": "int64",
-        "stream_triggers": "int64", "pending_jobs": "int64", "configuration": "str",
-        "code_lines": "int64", "code_sha1": "str",
+        "stream_triggers": "int64", "pending_jobs": "int64", "configuration": TEXT,
+        "code_lines": "int64", "code_sha1": TEXT,
         "loaded_at": "datetime64[ms, UTC]", "loads": "int64",
     }  # fmt: skip
     row = frame.loc["audit"]

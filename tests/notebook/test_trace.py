@@ -13,6 +13,7 @@ import pytest
 
 import trignb
 from trignb.engine.spans import KINDS, OUTCOMES, Recorder, Span
+from trignb.notebook.columns import TEXT
 from trignb.notebook.trace import KeyDiff
 from trignb.notebook.trace_frames import spans_frame
 from trignb.notebook.trace_html import MOST, tree_html
@@ -28,25 +29,25 @@ DTYPES = {
     "depth": "int64",
     "unit": "int64",
     "kind": "category",
-    "name": "str",
-    "command": "str",
-    "client": "str",
-    "library": "str",
-    "trigger": "str",
+    "name": TEXT,
+    "command": TEXT,
+    "client": TEXT,
+    "library": TEXT,
+    "trigger": TEXT,
     "db": "Int64",
-    "key": "str",
-    "event": "str",
+    "key": TEXT,
+    "event": TEXT,
     "event_class": "category",
     "is_async": "bool",
     "outcome": "category",
-    "error": "str",
+    "error": TEXT,
     "line": "Int64",
-    "reply": "str",
+    "reply": TEXT,
     "start_us": "float64",
     "elapsed_us": "float64",
-    "before": "str",
-    "after": "str",
-    "diff": "str",
+    "before": TEXT,
+    "after": TEXT,
+    "diff": TEXT,
 }
 
 
@@ -209,7 +210,8 @@ def test_the_page_says_what_the_columns_are() -> None:
     section = page.partition("\n## Traces\n")[2].partition("\n### Dry runs\n")[0]
     rows = re.findall(r"^\| (`.*?) \| (\S+) \|(.*)\|$", section, re.M)
     names = [(name, row) for row in rows for name in re.findall(r"`(\w+)`", row[0])]
-    assert [(name, row[1]) for name, row in names] == list(DTYPES.items())
+    dtypes = [(name, TEXT if row[1] == "str" else row[1]) for name, row in names]
+    assert dtypes == list(DTYPES.items())
     notes = {name: row[2].strip() for name, row in names}
     assert notes["kind"] == ", ".join(KINDS)
     assert notes["outcome"] == ", ".join(OUTCOMES)
@@ -228,7 +230,8 @@ def test_an_empty_table_is_the_same(engine: trignb.Engine) -> None:
 
 def test_rows_join_by_parent(trace: Trace) -> None:
     frame = trace.df()
-    joined = frame.join(frame[["command"]], on="parent", suffixes=("", "_parent"))
+    parents = frame[["command"]].add_suffix("_parent")
+    joined = frame.join(parents, on="parent")
     events = joined[joined["kind"] == "event"]
     assert events["name"].tolist() == ["new", "hset", "del"]
     assert events["command_parent"].tolist() == ["HSET h f v"] * 2 + ["DEL h"]

@@ -18,6 +18,7 @@ import pandas as pd
 from trignb.notebook.text import readable
 
 __all__ = [
+    "TEXT",
     "category",
     "count",
     "durations",
@@ -34,6 +35,9 @@ __all__ = [
     "words",
     "words_or_missing",
 ]
+
+# The dtype of text: `str` came with pandas 3, before it text was made of objects.
+TEXT: Final = "str" if int(pd.__version__.partition(".")[0]) >= 3 else "object"
 
 
 def frame(
@@ -58,8 +62,11 @@ def frame(
 
 
 def text(values: Iterable[str | None]) -> Any:
-    """Return a ``str`` column; None is missing (NaN)."""
-    return pd.array(list(values), dtype="str")
+    """Return a column of dtype `TEXT`; None is missing (NaN)."""
+    if TEXT == "str":
+        return pd.array(list(values), dtype="str")
+    # pandas 2 would turn None into the text "None".
+    return pd.array([np.nan if v is None else v for v in values], dtype=object)
 
 
 def words(values: Sequence[bytes]) -> Any:

@@ -121,7 +121,7 @@ def _frame(
     shown: Sequence[Any] = labels if raw else list(map(readable, labels))
     keys = columns.objects(names) if raw else columns.words(names)
     frame = pd.DataFrame(dict(enumerate(data)), index=pd.Index(keys, name=index))
-    frame.columns = pd.Index(shown, dtype=object if raw else "str")
+    frame.columns = pd.Index(shown, dtype=object if raw else columns.TEXT)
     return frame
 
 

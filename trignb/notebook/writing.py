@@ -367,7 +367,8 @@ def _encoded_one_by_one(
 
 def _refused(value: Any, name: str, row: int) -> TypeError:
     """Return the error for a value that has no one text."""
-    kind = type(value).__name__
+    # numpy 1 calls its bool `bool_`.
+    kind = type(value).__name__.removesuffix("_")
     return TypeError(
         f"{name}, row {row}: a {kind} has no one text; write {_instead(value)}"
     )
@@ -375,7 +376,7 @@ def _refused(value: Any, name: str, row: int) -> TypeError:
 
 def _instead(value: Any) -> str:
     """Return what to do with the column."""
-    if isinstance(value, bool) or type(value).__name__ == "bool":
+    if type(value).__name__ in ("bool", "bool_"):
         return "column.astype(int) or column.astype(str)"
     if isinstance(value, dt.timedelta):
         return "column.dt.total_seconds()"
