@@ -120,16 +120,43 @@ def serve(
     """Serve an engine on a port until SHUTDOWN, SIGTERM or SIGINT."""
     # Imported here: the other commands do without sockets.
     from trignb.server.directives import DirectiveError
-    from trignb.server.main import serve_engine
+    from trignb.server.main import serve_engine, server_version
 
     args = list(context.args)
+    if args[:1] in (["-v"], ["--version"]):
+        click.echo(server_version())
+        return
+    if args[:1] == ["--check-system"]:
+        click.echo("Nothing in this system keeps trignb from running.")
+        return
+    more = None
     if args and config is None and not args[0].startswith("-"):
-        config = Path(args.pop(0))
+        config = _configuration_file(args.pop(0))
+    if args and "-" in (args[0], args[-1]):
+        args.pop(0 if args[0] == "-" else -1)
+        more = sys.stdin.buffer.read()
     try:
-        serve_engine(args, config, libraries, gears, seed)
+        serve_engine(args, config, libraries, gears, seed, more)
     except (DirectiveError, TrignbError, OSError) as error:
+        if isinstance(error, DirectiveError) and error.report:
+            click.echo(error.report, err=True)
         click.echo(f"trignb: {error}", err=True)
         sys.exit(1)
+
+
+def _configuration_file(name: str) -> Path:
+    """Return the path of a configuration file, or end as redis-server does without one."""
+    path = Path(name)
+    try:
+        path.stat()
+    except OSError as error:
+        click.echo(
+            f"Fatal error, can't open config file '{path.absolute()}': "
+            f"{error.strerror}",
+            err=True,
+        )
+        sys.exit(1)
+    return path
 
 
 @main.command()

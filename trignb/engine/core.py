@@ -165,6 +165,10 @@ class Core:
         # Servers on this engine, and what has to be done before their clients get replies.
         self.servers: list[Any] = []
         self.traffic = Traffic()
+        # Replicas that have not got everything, each with what the log is to say of it.
+        self.lagging_replicas: Callable[[], list[str]] = list
+        # Whether the process was asked to end: who would only wait does not.
+        self.is_ending = False
         self.before_replies: list[Callable[[], None]] = []
         # How a script that runs too long lets others in for some seconds.
         self.breathe: Callable[[float], object] = time.sleep

@@ -550,6 +550,9 @@ PARAMETERS: Final = (
     boolean("rdb-del-sync-files", False),
     boolean("rdb-save-incremental-fsync", True),
     integer("rdb-key-save-delay", 0, -INT_MAX - 1, INT_MAX, hidden=True),
+    integer(
+        "loading-process-events-interval-bytes", 2 << 20, 1024, INT_MAX, hidden=True
+    ),
     integer("key-load-delay", 0, -INT_MAX - 1, INT_MAX, hidden=True),
     boolean("stop-writes-on-bgsave-error", True),
     choice("sanitize-dump-payload", "no", ("no", "yes", "clients")),

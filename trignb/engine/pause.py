@@ -29,25 +29,32 @@ class Postponed(Exception):
 
 
 class Pause:
-    """Whether clients are paused; ``everything`` or writes only.
+    """Whether clients are paused; everything they do, or writes only.
 
-    ``on_end`` holds what is called when a pause ends, with the lock held.
+    Pauses for several reasons may be under way at once, each with its own end: clients go on
+    after the last. ``on_end`` holds what is called then, with the lock held; ``held`` are the
+    clients that wait for it.
     """
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self.everything = False
         self.on_end: list[Callable[[], None]] = []
-        self._until = 0.0
+        self.held: set[Session] = set()
+        # By reason: until when, and whether it is for everything.
+        self._reasons: dict[str, tuple[float, bool]] = {}
         self._is_on = False
         self._timer: threading.Timer | None = None
         self._over = threading.Condition(threading.Lock())
 
-    def start(self, timeout_ms: int, *, everything: bool) -> None:
-        """Pause clients; a pause under way is only ever prolonged and widened."""
-        until = time.monotonic() + timeout_ms / 1000
-        self._until = max(self._until, until) if self.is_on else until
-        self.everything = everything or (self.everything and self.is_on)
+    def start(
+        self, timeout_ms: int, *, everything: bool, reason: str = "command"
+    ) -> None:
+        """Pause clients; a pause of that reason is only ever prolonged and widened."""
+        now = time.monotonic()
+        until, was_everything = self._reasons.get(reason, (0.0, False))
+        if until > now:
+            everything = everything or was_everything
+        self._reasons[reason] = (max(until, now + timeout_ms / 1000), everything)
         if not self._is_on:
             self._is_on = True
             self.core.expire_pauses += 1
@@ -56,12 +63,16 @@ class Pause:
         if self.on_end:
             self._set_timer()
 
-    def stop(self) -> None:
-        """Let everybody go on."""
-        self._until = 0.0
+    def stop(self, reason: str = "command") -> None:
+        """End the pause of a reason; everybody goes on unless there is another."""
+        self._reasons.pop(reason, None)
+        if not self.is_on:
+            self._end()
+
+    def _end(self) -> None:
+        self._reasons.clear()
         if self._is_on:
             self._is_on = False
-            self.everything = False
             self.core.expire_pauses -= 1
             self.core.gates.remove(self._gate)
             self.core.rearm_sessions()
@@ -74,9 +85,19 @@ class Pause:
             self._over.notify_all()
 
     @property
+    def _until(self) -> float:
+        return max((until for until, _ in self._reasons.values()), default=0.0)
+
+    @property
     def is_on(self) -> bool:
         """Whether clients are paused now."""
         return self._is_on and time.monotonic() < self._until
+
+    @property
+    def everything(self) -> bool:
+        """Whether clients that only read are paused too."""
+        now = time.monotonic()
+        return any(wide and until > now for until, wide in self._reasons.values())
 
     # Clients notice the end of a pause when they call; who waits for it needs a clock.
 
@@ -94,7 +115,7 @@ class Pause:
             if self.is_on:  # it was prolonged
                 self._set_timer()
             elif self._is_on:
-                self.stop()
+                self._end()
         finally:
             self.core.lock.release()
 
@@ -111,6 +132,7 @@ class Pause:
         lock, waited = self.core.lock, False
         # A unit under way is never held up, nor a thread that holds the lock otherwise.
         while self.core.nesting == 0 and self.holds(session, command):
+            self.held.add(session)
             if session.link is not None:
                 raise Postponed
             waited = True
@@ -122,8 +144,9 @@ class Pause:
                     )
             finally:
                 lock.acquire()
+                self.held.discard(session)
         if self._is_on and not self.is_on:
-            self.stop()
+            self._end()
         if waited:
             # What the pause was for may have changed what is refused.
             for gate in self.core.gates.copy():

@@ -6,11 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
-__all__ = ["AofState", "SaveState"]
+__all__ = ["AofState", "Reading", "SaveState"]
 
 
 def _nothing() -> None:
     """Do nothing."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """How far a file is read: when that began, in seconds since the epoch, and bytes."""
+
+    began: float
+    done: int = 0
+    total: int = 0
 
 
 @dataclass(slots=True)
@@ -35,6 +44,8 @@ class SaveState:
         How long that one took, -1 before the first.
     saves : int
         How many there were.
+    reading : Reading or None
+        The file that is read while clients are told to wait.
     keys_loaded, keys_expired : int
         What the last file that was loaded held.
     flushed : callable
@@ -50,6 +61,7 @@ class SaveState:
     failed: bool = False
     seconds: int = -1
     saves: int = 0
+    reading: Reading | None = None
     keys_loaded: int = 0
     keys_expired: int = 0
     flushed: Callable[[], None] = _nothing

@@ -19,6 +19,7 @@ from trignb.engine.sizes import STARTUP_BYTES, resident_bytes
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
+    from trignb.engine.saves import Reading
     from trignb.engine.spec import Command
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "calls_of_all",
     "human_size",
     "info_text",
+    "package_version",
     "reset_stats",
 ]
 
@@ -150,7 +152,7 @@ def _clients(core: Core) -> Fields:
         "maxclients": core.config.values["maxclients"],
         "client_recent_max_input_buffer": largest_in,
         "client_recent_max_output_buffer": largest_out,
-        "blocked_clients": len(waiting),
+        "blocked_clients": len(waiting) + len(core.pause.held),
         "tracking_clients": len(core.tracking.sessions),
         "clients_in_timeout_table": sum(1 for w in waiting if w.timeout_s),
         "total_blocking_keys": len(core.blocking.queues),
@@ -269,6 +271,21 @@ def _persistence(core: Core) -> Fields:
         "module_fork_in_progress": 0,
         "module_fork_last_cow_size": 0,
         **(_append_only_file(core) if core.config.values["appendonly"] else {}),
+        **({} if saves.reading is None else _reading(saves.reading, core)),
+    }
+
+
+def _reading(reading: Reading, core: Core) -> Fields:
+    """Return how far the file is that clients wait for."""
+    done, total = reading.done, reading.total
+    elapsed_s = time.time() - reading.began
+    return {
+        "loading_start_time": int(reading.began),
+        "loading_total_bytes": total,
+        "loading_rdb_used_mem": core.memory.used(),
+        "loading_loaded_bytes": done,
+        "loading_loaded_perc": f"{100 * done / total if total else 0:.2f}",
+        "loading_eta_seconds": int(elapsed_s * (total - done) / done) if done else 1,
     }
 
 

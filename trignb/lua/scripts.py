@@ -69,6 +69,11 @@ class Scripts:
             self._runtime = ScriptRuntime(self.core)
         return self._runtime
 
+    @property
+    def running(self) -> Run | None:
+        """The script or function at work."""
+        return None if self._runtime is None else self._runtime.run
+
     def knows(self, digest: str) -> bool:
         """Whether a script of this digest is kept."""
         return digest in self.cache

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trignb.engine.core import Core, Effect
     from trignb.engine.session import Session
     from trignb.engine.spec import Command
+    from trignb.persistence.rdb_file import Progress
     from trignb.persistence.saving import Saver
 
 __all__ = ["AppendOnlyFile"]
@@ -91,10 +92,13 @@ class AppendOnlyFile:
 
     # -- turning it on and off
 
-    def start(self) -> int | None:
+    def start(
+        self, progress: Progress | None = None, every: int = 1 << 20
+    ) -> int | None:
         """Load what there is and go on from there, if ``appendonly`` says so.
 
-        Called once, when a new engine has its configuration.
+        Called once, when a new engine has its configuration. `progress` and `every` are those
+        of `AofLoader.load`.
 
         Returns
         -------
@@ -113,7 +117,7 @@ class AppendOnlyFile:
         with self.core.lock:
             directory = self.enter_directory()
             try:
-                loaded = self._load(directory)
+                loaded = self._load(directory, progress, every)
                 self._open_last(directory)
             except BaseException:
                 self.leave_directory(directory)
@@ -123,9 +127,16 @@ class AppendOnlyFile:
             self.start_ticking()
         return loaded
 
-    def _load(self, directory: AofDirectory) -> int:
+    def _load(
+        self,
+        directory: AofDirectory,
+        progress: Progress | None = None,
+        every: int = 1 << 20,
+    ) -> int:
         loader = AofLoader(self.core, self.saver.libraries, directory.path)
-        return loader.load(directory.manifest) if directory.manifest.parts else 0
+        if not directory.manifest.parts:
+            return 0
+        return loader.load(directory.manifest, progress, every)
 
     def _open_last(self, directory: AofDirectory) -> None:
         """Go on writing behind what was loaded; makes what is missing."""

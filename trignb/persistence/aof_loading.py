@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Final
 
 from trignb.engine.blocking import Blocked
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trignb.engine.spec import Command
     from trignb.lua.libraries import Libraries
     from trignb.persistence.manifest import Manifest, Part
+    from trignb.persistence.rdb_file import Progress
 
 __all__ = ["AofLoader"]
 
@@ -64,9 +65,19 @@ class AofLoader:
         self.core = core
         self.libraries = libraries
         self.directory = directory
+        self._progress: Progress | None = None
+        self._every = self._done = self._total = 0
 
-    def load(self, manifest: Manifest) -> int:
+    def load(
+        self,
+        manifest: Manifest,
+        progress: Progress | None = None,
+        every: int = 1 << 20,
+    ) -> int:
         """Load all files in place of what there is, with the lock held.
+
+        `progress` is called with the bytes read and the bytes there are, each time `every`
+        bytes have been read and no unit is open.
 
         Returns
         -------
@@ -81,6 +92,8 @@ class AofLoader:
         began = perf_counter()
         parts = manifest.parts
         sizes = [self._size(part) for part in parts]
+        self._progress, self._every, self._total = progress, every, sum(sizes)
+        self._done = 0
         with (
             loading(self.core, clear=False),
             _unheard(self.core),
@@ -89,6 +102,7 @@ class AofLoader:
             self._install(Contents())
             for part, size in zip(parts, sizes, strict=True):
                 self._load_part(part, size, is_last=part is parts[-1])
+                self._done += size
         took = perf_counter() - began
         logger.info("DB loaded from append only file: %.3f seconds", took)
         return sum(os.path.getsize(self._path(part)) for part in parts)
@@ -116,6 +130,8 @@ class AofLoader:
         ):
             start = self._load_keys(part, data) if data[:5] == _RDB else 0
             replay = _Replay(self.core, part.name, self._install_kept)
+            if self._progress is not None:
+                replay.every, replay.report = self._every, self._report
             end = replay.run(data, start)
         if end < size:
             self._cut(part, end, is_last=is_last)
@@ -123,7 +139,13 @@ class AofLoader:
     def _load_keys(self, part: Part, data: mmap.mmap) -> int:
         """Load an RDB file; returns where it ends."""
         try:
-            contents = read_rdb(data[:], self.core.config.values)
+            contents = read_rdb(
+                data[:],
+                self.core.config.values,
+                None,
+                None if self._progress is None else self._report_of_base,
+                self._every,
+            )
             self._install(contents)
         except RdbError as error:
             raise AofError(
@@ -131,6 +153,13 @@ class AofLoader:
                 f"{part.name}: {error}"
             ) from None
         return contents.size
+
+    def _report(self, done: int) -> None:
+        if self._progress is not None:
+            self._progress(self._done + done, self._total)
+
+    def _report_of_base(self, done: int, _total: int) -> None:
+        self._report(done)
 
     def _install(self, contents: Contents) -> None:
         install(self.core, self.libraries, contents)
@@ -178,18 +207,27 @@ class _Replay:
         self.session = session = Session(core)
         session.is_primary = session.authenticated = True
         del core.sessions[session.id]
+        # Called with the bytes read whenever so many more have been.
+        self.every = 0
+        self.report: Callable[[int], object] = _say_nothing
         # The transaction under way, None outside.
         self._queue: list[tuple[Command, list[bytes]]] | None = None
 
     def run(self, data: mmap.mmap, start: int) -> int:
         """Run all commands; returns where the last whole unit ends."""
-        end = start
+        end = reported = start
+        delay_us = self.core.config.values["key-load-delay"]
         try:
             for args, at, after in read_commands(data, start):
                 if args:
                     self._take(args, at)
+                    if delay_us > 0:
+                        sleep(delay_us / 1e6)
                 if self._queue is None:
                     end = after
+                    if self.every and end - reported >= self.every:
+                        reported = end
+                        self.report(end)
         except Torn:
             return end
         except Damaged as error:
@@ -271,6 +309,10 @@ class _Replay:
             "'%s' after processing the command '%s'",
             *(text, name),
         )
+
+
+def _say_nothing(_done: int) -> None:
+    """Say nothing of how far it is."""
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from trignb.datatypes.rdb import RDB_VERSION
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from trignb.engine.session import Session
     from trignb.persistence.saving import Saver
 
-__all__ = ["end_servers", "reload_subcommand", "save_family"]
+__all__ = ["reload_subcommand", "save_family"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,46 +65,21 @@ def save_family(saver: Saver) -> CommandFamily:
         return s.core.saves.last_ns // 1_000_000_000
 
     @command("SHUTDOWN")
-    def shutdown(s: Session, args: Args) -> NoReply:
+    def shutdown(s: Session, args: Args) -> NoReply | Status:
         """Ends the servers of this engine, after saving if there are save points."""
         words = {word.upper() for word in args[1:]}
         if not words <= {b"SAVE", b"NOSAVE", b"NOW", b"FORCE", b"ABORT"}:
             raise syntax_error()
-        if (b"ABORT" in words and len(args) > 2) or {b"SAVE", b"NOSAVE"} <= words:
+        if (b"ABORT" in words and len(words) > 1) or {b"SAVE", b"NOSAVE"} <= words:
             raise syntax_error()
         if b"ABORT" in words:
-            raise ResponseError("ERR No shutdown in progress.")
-        if not end_servers(saver, words):
-            raise ResponseError("ERR Errors trying to SHUTDOWN. Check logs.")
+            if not saver.shutdown.abort():
+                raise ResponseError("ERR No shutdown in progress.")
+            return OK
+        saver.shutdown.ask(s, words)
         return NO_REPLY
 
     return family
-
-
-def end_servers(saver: Saver, words: Collection[bytes]) -> bool:
-    """End the servers of an engine after saving, as the words of SHUTDOWN have it.
-
-    Tells whether they end; the lock is held.
-    """
-    core = saver.core
-    wants = b"SAVE" in words or (
-        b"NOSAVE" not in words and bool(core.config.values["save"])
-    )
-    if not core.servers or (wants and not _may_end(saver, words)):
-        return False
-    for server in list(core.servers):
-        server.close_soon()
-    return True
-
-
-def _may_end(saver: Saver, words: Collection[bytes]) -> bool:
-    """Save before the end; a failure keeps the server up unless FORCE says otherwise."""
-    try:
-        saver.save()
-    except OSError as error:
-        logger.warning("the keys could not be saved to %s: %s", saver.path, error)
-        return b"FORCE" in words
-    return True
 
 
 def _save(saver: Saver) -> None:

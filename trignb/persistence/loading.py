@@ -28,6 +28,7 @@ def load(
     merge: bool = False,
     spare: bool = False,
     progress: Progress | None = None,
+    every: int = 1 << 20,
 ) -> Contents:
     """Load the contents of a file; nobody hears of it, and no counter of changes moves.
 
@@ -45,7 +46,7 @@ def load(
         Whether a key or library of the file may take the place of one there is.
     spare : bool
         Whether what layers above keep (JavaScript libraries) stays when the file has none.
-    progress : callable, optional
+    progress, every : callable and int, optional
         See `trignb.persistence.rdb_file.read_rdb`.
 
     Raises
@@ -54,7 +55,7 @@ def load(
         When the file cannot be loaded; nothing has changed then.
     """
     now_ms = core.clock.read() // 1_000_000
-    contents = read_rdb(data, core.config.values, now_ms, progress)
+    contents = read_rdb(data, core.config.values, now_ms, progress, every)
     with core.lock:
         install(core, libraries, contents, flush=flush, merge=merge, spare=spare)
     return contents

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import sleep
 from types import TracebackType
 from typing import Any, BinaryIO, Final
 
@@ -200,6 +201,7 @@ def read_rdb(
     config: Config,
     now_ms: int | None = None,
     progress: Progress | None = None,
+    every: int = _REPORT,
 ) -> Contents:
     """Return the contents of a file.
 
@@ -213,6 +215,8 @@ def read_rdb(
         Keys whose deadline lies before are left out; without it they are kept.
     progress : callable, optional
         Called with bytes read and bytes there are, once per megabyte and at the end.
+    every : int
+        Call it each time so many bytes have been read, and not once per megabyte.
 
     Raises
     ------
@@ -226,7 +230,7 @@ def read_rdb(
         raise RdbError(
             f"RDB version {version} is not supported, 1 to {RDB_VERSION} are"
         )
-    reading = _Reading(data, config, now_ms, progress)
+    reading = _Reading(data, config, now_ms, progress, every)
     try:
         reading.run()
         has_checksum = version >= _CHECKSUM_SINCE
@@ -255,6 +259,7 @@ class _Reading:
         config: Config,
         now_ms: int | None,
         progress: Progress | None,
+        every: int,
     ) -> None:
         self.reader = Reader(data)
         self.reader.at = _HEADER
@@ -262,6 +267,7 @@ class _Reading:
         self._config = config
         self._now_ms = now_ms
         self._progress = progress
+        self._every = every
         self._keys = self.contents.databases.setdefault(0, Keys())
         # Said of the key that follows.
         self._deadline_ms: int | None = None
@@ -283,7 +289,7 @@ class _Reading:
     def run(self) -> None:
         """Read up to the end mark."""
         reader, opcodes = self.reader, self._opcodes
-        report_at = _REPORT
+        report_at, delay_us = self._every, self._config.get("key-load-delay", 0)
         while True:
             code = reader.byte()
             if code == END:
@@ -293,9 +299,12 @@ class _Reading:
                 handler()
                 continue
             self._key(code)
+            if delay_us > 0:
+                sleep(delay_us / 1e6)
             if reader.at >= report_at and self._progress is not None:
                 self._progress(reader.at, len(reader.data))
-                report_at = reader.at + _REPORT
+                report_at = reader.at + self._every
+                delay_us = self._config.get("key-load-delay", 0)
 
     # -- keys
 

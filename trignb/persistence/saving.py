@@ -15,6 +15,7 @@ from trignb.engine.sizes import estimate_database
 from trignb.engine.spec import WRITE
 from trignb.engine.stats import REDIS_VERSION
 from trignb.persistence.rdb_file import FILE_VERSION, RdbWriter
+from trignb.persistence.shutdown import Shutdown
 from trignb.persistence.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Saver:
     ----------
     has_directory : bool
         Whether ``dir`` was set: save points act only then.
+    shutdown : Shutdown
+        The end of the servers.
     """
 
     def __init__(self, core: Core, libraries: Libraries) -> None:
@@ -68,6 +71,7 @@ class Saver:
         self._points_thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._is_given_up = False
+        self.shutdown = Shutdown(self)
         core.saves.flushed = self._flushed
         self._tried_at = 0.0
         self._directory = core.config.values["dir"]

@@ -64,6 +64,8 @@ _SLICE_S: Final = 0.002
 _LOOK: Final = 16
 # How long they have the lock for themselves after that.
 _PAUSE_S: Final = 0.001
+# In such steps a save that is to be slow waits, so that it can be given up.
+_DELAY_S: Final = 0.01
 # From this many elements on a value is copied rather than written with the lock held.
 _LARGE: Final = 500
 
@@ -158,6 +160,15 @@ class Snapshot:
                 yield written
                 # Without a pause this thread would have the lock again at once.
                 sleep(_PAUSE_S)
+                yield from self._delay(written)
+
+    def _delay(self, keys: int) -> Iterator[int]:
+        """Wait as long as ``rdb-key-save-delay`` wants it, while that says so."""
+        waited_s = 0.0
+        while waited_s < keys * self.core.config.values["rdb-key-save-delay"] / 1e6:
+            sleep(_DELAY_S)
+            waited_s += _DELAY_S
+            yield 0
 
     def _write_some(
         self, part: _Part, names: Iterator[bytes], out: Output

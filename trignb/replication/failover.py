@@ -22,6 +22,7 @@ __all__ = ["Failover"]
 # Writes pause until it is over one way or the other.
 _FOR_LONG_MS: Final = 1 << 40
 
+_REASON: Final = "failover"
 _NONE: Final = "no-failover"
 _WAITING: Final = "waiting-for-sync"
 _UNDER_WAY: Final = "failover-in-progress"
@@ -64,7 +65,9 @@ class Failover:
         self._plan = plan
         self._deadline = time.monotonic() + plan.timeout_s
         self.state = _WAITING
-        self._replication.core.pause.start(_FOR_LONG_MS, everything=False)
+        self._replication.core.pause.start(
+            _FOR_LONG_MS, everything=False, reason=_REASON
+        )
         self._replication.ask_for_acks()
         return OK
 
@@ -97,7 +100,7 @@ class Failover:
         if state == _UNDER_WAY:
             self._replication.promote()
         if state != _NONE:
-            self._replication.core.pause.stop()
+            self._replication.core.pause.stop(_REASON)
 
     # -- as time goes by
 
@@ -133,7 +136,7 @@ class Failover:
         """Take note that the replica has taken over; the lock is held."""
         if self.state == _UNDER_WAY:
             self.state = _NONE
-            self._replication.core.pause.stop()
+            self._replication.core.pause.stop(_REASON)
 
 
 def _read(words: list[bytes]) -> Plan:

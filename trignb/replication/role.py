@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Collection
 from functools import partial
@@ -34,6 +35,8 @@ __all__ = ["Replication", "Upstream"]
 Args = list[bytes]
 
 _PERIOD_S: Final = 0.1
+# How often replicas are asked for acknowledgements before an end.
+_ASK_S: Final = 1.0
 _READ_ONLY: Final = "READONLY You can't write against a read only replica."
 _STALE_INSIDE: Final = "ERR Can not execute the command on a stale replica"
 _STALE: Final = (
@@ -107,6 +110,8 @@ class Replication:
         self._thread: threading.Thread | None = None
         core = self.core
         core.replaced_listeners.append(self._contents_replaced)
+        core.lagging_replicas = self.lagging
+        self._asked_at = 0.0
         core.info_facts["replication"] = partial(describe, self)
         core.info_facts["stats"] = partial(count_syncs, self)
         core.info_facts["memory"] = partial(measure, self)
@@ -310,6 +315,25 @@ class Replication:
         """Have every replica say what it has; the lock is held."""
         if self.feed.replicas:
             self.feed.append(GETACK)
+
+    def lagging(self) -> list[str]:
+        """Describe the replicas that have not got everything; they are asked to tell."""
+        offset, now = self.feed.offset, time.monotonic()
+        late = [
+            replica
+            for replica in self.replicas.attached()
+            if replica.is_online
+            and not (replica.is_local or replica.is_old)
+            and replica.ack_offset < offset
+        ]
+        if late and now - self._asked_at > _ASK_S:
+            self._asked_at = now
+            self.ask_for_acks()
+        return [
+            f"{r.address[0]}:{r.address[1]} reported offset {offset - r.ack_offset} "
+            f"behind master, lag={r.lag_s}, state={r.state}."
+            for r in late
+        ]
 
     def wake(self) -> None:
         """Look after replicas from now on."""

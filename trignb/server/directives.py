@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from trignb.engine.stats import REDIS_VERSION
 from trignb.resp.inline import split_inline
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 COMMAND_LINE: Final = "the command line"
+_TEXT: Final = ("utf-8", "surrogateescape")
+_BAD: Final = "Bad directive or wrong number of arguments"
 
 # Parameters whose value is several words.
 _SEVERAL_WORDS: Final = frozenset(
@@ -46,15 +49,48 @@ _DEEPEST_INCLUDE: Final = 16
 
 
 class DirectiveError(Exception):
-    """A directive cannot be read, or not be followed."""
+    """A directive cannot be read, or not be followed.
+
+    Parameters
+    ----------
+    text : str
+        What is wrong, and where.
+    line : int
+        Its number as Redis counts lines, 0 when it is about no line.
+    shown : str
+        The line as it was read.
+    reason : str
+        What Redis says of such a line.
+    """
+
+    def __init__(
+        self, text: str, line: int = 0, shown: str = "", reason: str = ""
+    ) -> None:
+        super().__init__(text)
+        self.line = line
+        self.shown = shown
+        self.reason = reason
+
+    @property
+    def report(self) -> str:
+        """The lines that redis-server ends with; empty when the error is about no line."""
+        if not self.line:
+            return ""
+        return (
+            f"\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***\n"
+            f"Reading the configuration file, at line {self.line}\n"
+            f">>> '{self.shown}'\n{self.reason}\n"
+        )
 
 
 class Directive(NamedTuple):
-    """One line: its name in lower case, its words, and where it stands."""
+    """One line: its name in lower case, its words, where it stands, and its text."""
 
     name: str
     values: tuple[str, ...]
     origin: str
+    line: int = 0
+    text: str = ""
 
     @property
     def is_typed(self) -> bool:
@@ -64,7 +100,12 @@ class Directive(NamedTuple):
     def error(self, reason: str) -> DirectiveError:
         """Return what is wrong with this line, and which line it is."""
         words = " ".join([self.name, *map(_shown, self.values)])
-        return DirectiveError(f"{self.origin}: '{words}': {reason}")
+        text = f"{self.origin}: '{words}': {reason}"
+        return DirectiveError(text, self.line, self.text, reason)
+
+    def unknown(self, text: str) -> DirectiveError:
+        """Return the error for a name nobody knows, with a text of ours."""
+        return DirectiveError(text, self.line, self.text, _BAD)
 
 
 @dataclass
@@ -92,8 +133,19 @@ class Settings:
     warnings: list[str] = field(default_factory=list)
 
 
-def read_directives(args: Iterable[str], path: Path | None) -> list[Directive]:
+def read_directives(
+    args: Iterable[str], path: Path | None, more: bytes | None = None
+) -> list[Directive]:
     """Return the lines of a file, then those of the command line.
+
+    Parameters
+    ----------
+    args : iterable of str
+        The command line: ``--name value ...``, as redis-server takes it.
+    path : Path or None
+        The file.
+    more : bytes, optional
+        What is read as if it stood at the end of the file (standard input).
 
     Raises
     ------
@@ -102,27 +154,47 @@ def read_directives(args: Iterable[str], path: Path | None) -> list[Directive]:
     OSError
         When a file cannot be read.
     """
-    lines = [] if path is None else list(_lines_of(path, 0))
-    return [*lines, *_typed(args)]
+    content = b"" if path is None else _content(path)
+    lines = [] if path is None else list(_lines_of(content, str(path), 1, 0))
+    first = content.count(b"\n") + 1
+    if more is not None:
+        lines += _lines_of(more, "standard input", first, 0)
+        first += more.count(b"\n")
+    return [*lines, *_typed(args, first + 1)]
 
 
-def _lines_of(path: Path, depth: int) -> Iterator[Directive]:
+def _content(path: Path) -> bytes:
+    # A folder is an empty file to redis-server.
+    return b"" if path.is_dir() else path.read_bytes()
+
+
+def _lines_of(content: bytes, name: str, first: int, depth: int) -> Iterator[Directive]:
     if depth > _DEEPEST_INCLUDE:
-        raise DirectiveError(f"{path}: files include each other without end")
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        stripped = line.strip()
+        raise DirectiveError(f"{name}: files include each other without end")
+    for number, line in enumerate(content.split(b"\n"), first):
+        stripped = line.strip(b" \t\r\n")
         if not stripped or stripped.startswith(b"#"):
             continue
-        words = split_inline(stripped)
-        origin = f"{path}, line {number}"
-        if not words:
-            raise DirectiveError(f"{origin}: Unbalanced quotes in configuration line")
-        name, *values = (word.decode("utf-8", "surrogateescape") for word in words)
-        directive = Directive(name.lower(), tuple(values), origin)
+        origin = f"{name}, line {number}"
+        directive = _directive(stripped.decode(*_TEXT), origin, number)
+        if directive is None:
+            continue
         if directive.name == "include":
             yield from _included(directive, depth)
         else:
             yield directive
+
+
+def _directive(text: str, origin: str, number: int) -> Directive | None:
+    """Return what a line says, None when it says nothing."""
+    words = split_inline(text.encode(*_TEXT))
+    if words is None:
+        reason = "Unbalanced quotes in configuration line"
+        raise DirectiveError(f"{origin}: {reason}", number, text, reason)
+    if not words:
+        return None
+    name, *values = (word.decode(*_TEXT) for word in words)
+    return Directive(name.lower(), tuple(values), origin, number, text)
 
 
 def _included(directive: Directive, depth: int) -> Iterator[Directive]:
@@ -132,22 +204,50 @@ def _included(directive: Directive, depth: int) -> Iterator[Directive]:
     name = directive.values[0]
     names = sorted(glob.glob(name)) if glob.has_magic(name) else [name]
     for each in names:
-        yield from _lines_of(Path(each), depth + 1)
+        yield from _lines_of(_content(Path(each)), each, 1, depth + 1)
 
 
-def _typed(args: Iterable[str]) -> Iterator[Directive]:
-    name, values = "", list[str]()
+def _typed(args: Iterable[str], first: int) -> Iterator[Directive]:
+    """Return the directives of the command line, the first with that number.
+
+    An argument right behind an option is its value whatever it looks like; only ``--save``
+    may go without one.
+    """
+    lines: list[list[str]] = []
+    is_fresh = False
     for arg in args:
-        if arg.startswith("--") and len(arg) > 2:
-            if name:
-                yield Directive(name, tuple(values), COMMAND_LINE)
-            name, values = arg[2:].lower(), []
-        elif not name:
-            raise DirectiveError(f"{arg!r} belongs to no directive")
+        is_option = arg.startswith("--")
+        if is_option and (not is_fresh or lines[-1][0] == "--save"):
+            if lines and is_fresh:
+                lines[-1].append("")
+            lines.append([arg])
+            is_fresh = True
+        elif not lines:
+            raise DirectiveError(f"{arg!r} belongs to no directive", first, arg, _BAD)
         else:
-            values.append(arg)
-    if name:
-        yield Directive(name, tuple(values), COMMAND_LINE)
+            lines[-1].append(arg)
+            is_fresh = False
+    if is_fresh and lines[-1] == ["--save"]:
+        lines[-1].append("")
+    for number, (option, *values) in enumerate(lines, first):
+        # The option may be a line of its own, and is split as one.
+        text = " ".join([option[2:], *map(_quoted, values)])
+        directive = _directive(text, COMMAND_LINE, number)
+        if directive is not None:
+            yield directive
+
+
+def _quoted(value: str) -> str:
+    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\a": "\\a", "\b": "\\b"}
+    named |= {'"': '\\"', "\\": "\\\\"}
+    shown = "".join(
+        named.get(c) or (c if " " <= c <= "~" else _escaped(c)) for c in value
+    )
+    return f'"{shown}"'
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(*_TEXT))
 
 
 def settle(
@@ -189,7 +289,7 @@ def _leave_out(
         known += _OPTIONS
     hint = did_you_mean(directive.name, known)
     if directive.is_typed:
-        raise DirectiveError(f"no such option: --{directive.name}{hint}")
+        raise directive.unknown(f"no such option: --{directive.name}{hint}")
     found.warnings.append(
         f"{directive.origin}: unknown directive {directive.name!r} is ignored{hint}"
     )

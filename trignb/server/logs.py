@@ -12,14 +12,21 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TextIO
 
-__all__ = ["VERBOSE", "set_level", "show_role", "start_logging", "stop_logging"]
+__all__ = [
+    "LEVELS",
+    "VERBOSE",
+    "set_level",
+    "show_role",
+    "start_logging",
+    "stop_logging",
+]
 
 # Between Python's debug and info, as Redis's verbose is.
 VERBOSE: Final = 15
 
-_LEVELS: Final = {
+LEVELS: Final = {
     "debug": logging.DEBUG,
     "verbose": VERBOSE,
     "notice": logging.INFO,
@@ -79,8 +86,44 @@ class TerminalHandler(logging.Handler):
             self.handleError(record)
 
 
+class BothStreams(logging.Handler):
+    """Writes to standard error, and to standard output once the server is open.
+
+    A server that does not start says why on standard error, and nothing else.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._error = logging.StreamHandler()
+        self._output = logging.StreamHandler(sys.stdout)
+        self._held: list[logging.LogRecord] | None = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, or keep it."""
+        self._error.handle(record)
+        if self._held is None:
+            self._output.handle(record)
+        else:
+            self._held.append(record)
+
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - logging's own name
+        """Have both write in one form."""
+        super().setFormatter(fmt)
+        self._error.setFormatter(fmt)
+        self._output.setFormatter(fmt)
+
+    def open(self) -> None:
+        """Write what was kept, and everything else at once."""
+        held, self._held = self._held or [], None
+        for record in held:
+            self._output.handle(record)
+
+
 def start_logging(path: str) -> logging.Handler:
-    """Write the log to a file, or to standard error when the path is empty.
+    """Write the log to a file, or to the standard streams when the path is empty.
+
+    Redis's goes to standard output. A terminal gets it once, on standard error; so does a file
+    or a pipe that both streams go to.
 
     Raises
     ------
@@ -93,6 +136,8 @@ def start_logging(path: str) -> logging.Handler:
         handler = logging.handlers.WatchedFileHandler(path, encoding="utf-8")
     elif sys.stderr.isatty():
         handler = TerminalHandler()
+    elif _is_apart(sys.stdout):
+        handler = BothStreams()
     else:
         handler = logging.StreamHandler()
     handler.setFormatter(RedisFormatter())
@@ -105,10 +150,27 @@ def start_logging(path: str) -> logging.Handler:
     return handler
 
 
+def _is_apart(stream: TextIO) -> bool:
+    """Whether a stream is another file than standard error, and no terminal."""
+    try:
+        if stream.isatty():
+            return False
+        here, there = os.fstat(stream.fileno()), os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino)
+
+
 def show_role(handler: logging.Handler, is_replica: Callable[[], bool]) -> None:
     """Have the lines say whether a primary or a replica speaks."""
     if isinstance(handler.formatter, RedisFormatter):
         handler.formatter.is_replica = is_replica
+
+
+def open_output(handler: logging.Handler) -> None:
+    """Have the log reach standard output, if that is one of the places it goes to."""
+    if isinstance(handler, BothStreams):
+        handler.open()
 
 
 def stop_logging(handler: logging.Handler) -> None:
@@ -125,4 +187,4 @@ def stop_logging(handler: logging.Handler) -> None:
 def set_level(word: str) -> None:
     """Follow ``loglevel``."""
     for name in ("trignb", _WARNINGS):
-        logging.getLogger(name).setLevel(_LEVELS[word])
+        logging.getLogger(name).setLevel(LEVELS[word])

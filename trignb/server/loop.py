@@ -62,6 +62,8 @@ class Loop:
         Called after `before_send`: sends what the round has to send.
     traffic : Traffic
         Counts rounds.
+    is_running, is_stopped : bool
+        Whether it serves; whether it is not to serve any more.
     now : float
         When the round under way began, as `time.monotonic` tells it.
     """
@@ -79,7 +81,7 @@ class Loop:
         self.on_error = on_error
         self.now = time.monotonic()
         self.thread_id = 0
-        self.is_running = False
+        self.is_running = self.is_stopped = False
         self._selector = selectors.DefaultSelector()
         self._calls: deque[Callable[[], object]] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
@@ -152,20 +154,22 @@ class Loop:
         self.thread_id = threading.get_ident()
         self.is_running = True
         try:
-            while self.is_running:
+            while not self.is_stopped:
                 self._round(self._patience())
         finally:
+            self.is_running = False
             self._selector.close()
             os.close(self._wake_end)
             os.close(self._wake_start)
 
     def stop(self) -> None:
         """End `run` after the round under way; any thread."""
-        self.is_running = False
+        self.is_stopped, self.is_running = True, False
         self.wake()
 
     def pump(self, seconds: float) -> None:
-        """Do one round from within a handler, waiting at most so long."""
+        """Do one round from within a handler, or before `run`, waiting at most so long."""
+        self.thread_id = threading.get_ident()
         self._round(seconds)
 
     def _patience(self) -> float:

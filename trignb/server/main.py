@@ -5,22 +5,25 @@ What ``trignb serve`` does once its arguments are read.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from signal import Signals as Signal
 from typing import Any, Final
 
 from trignb.api import Engine
 from trignb.engine.acl import AclError
 from trignb.engine.parameters import PARAMETERS, Parameter
+from trignb.engine.stats import REDIS_VERSION, package_version
 from trignb.errors import JavaScriptError, ResponseError
 from trignb.functions.config import PARAMETERS as FUNCTION_PARAMETERS
 from trignb.functions.config import PREFIX
-from trignb.persistence.commands import end_servers
+from trignb.persistence.loading import load
 from trignb.server.directives import (
     Directive,
     DirectiveError,
@@ -29,11 +32,26 @@ from trignb.server.directives import (
     read_directives,
     settle,
 )
-from trignb.server.logs import set_level, show_role, start_logging, stop_logging
-from trignb.server.process import Daemon, Signals, notify_supervisor, pid_file, room_for
+from trignb.server.ending import Ending
+from trignb.server.loading import ServedWhileLoading
+from trignb.server.logs import (
+    LEVELS,
+    open_output,
+    set_level,
+    show_role,
+    start_logging,
+    stop_logging,
+)
+from trignb.server.process import (
+    Daemon,
+    ignore_signals,
+    notify_supervisor,
+    pid_file,
+    room_for,
+)
 from trignb.server.server import Server
 
-__all__ = ["follow_addresses", "serve_engine"]
+__all__ = ["follow_addresses", "serve_engine", "server_version"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +65,7 @@ _KNOWN: Final = {
 _OWN: Final = ("port", "tls-port", "databases")
 _DEFAULT_PORT: Final = "6379"
 _FAILED: Final = re.compile(r"ERR CONFIG SET failed \(.*'(.*)'\) - (.*)", re.DOTALL)
-_BUSY_S: Final = 0.1
+_DAEMONS_PID_FILE: Final = "/var/run/redis.pid"
 
 
 def serve_engine(
@@ -56,8 +74,11 @@ def serve_engine(
     libraries: Iterable[Path],
     gears: Iterable[str],
     seed: str | None = None,
+    more: bytes | None = None,
 ) -> None:
     """Serve until the end of the process is asked for; chance follows `seed`.
+
+    `more` are lines of a configuration that follow those of the file (standard input).
 
     Raises
     ------
@@ -68,33 +89,77 @@ def serve_engine(
     OSError
         When the port is taken or a file cannot be read.
     """
-    settings = settle(read_directives(args, path), _KNOWN)
+    settings = settle(read_directives(args, path, more), _KNOWN)
     _add_gears(settings, gears)
     values = {name: _own(settings, name) for name in _OWN}
     daemon = Daemon()
     if _flag(settings, "daemonize"):
         daemon.leave()
     logfile = settings.values.get("logfile", "")
-    handler = start_logging(logfile)
+    handler = _start_log(settings, logfile)
+    pidfile = _pid_file_of(settings)
     try:
         with (
-            pid_file(settings.values.get("pidfile", "")),
+            pid_file(pidfile),
             Engine(databases=values["databases"], seed=seed) as engine,
         ):
             core = engine.core
             show_role(handler, lambda: core.is_replica)
             _configure(engine, settings, path)
-            _load_data(engine)
-            _load_libraries(engine, libraries)
             server = _open(engine, values)
             follow_addresses(engine, server)
-            _end_on_signals(engine, server)
+            Ending(engine, server, partial(_tidy, pidfile, server))
+            if _has_data(engine):
+                _load_data(engine, server, partial(open_output, handler))
+            _load_libraries(engine, libraries)
             _tell_readiness(server, handler, logfile)
             daemon.ready()
             server.run_forever()
             logger.warning("trignb is now ready to exit, bye bye...")
     finally:
+        ignore_signals()
         stop_logging(handler)
+
+
+def server_version() -> str:
+    """Return what redis-server says of its version, with ours behind it."""
+    return (
+        f"Redis server v={REDIS_VERSION} sha=00000000:0 malloc=python bits=64 "
+        f"build=0 (trignb {package_version()})"
+    )
+
+
+def _start_log(settings: Settings, logfile: str) -> logging.Handler:
+    """Begin the log, with what redis-server says first."""
+    try:
+        handler = start_logging(logfile)
+    except OSError as error:
+        reason = f"Can't open the log file: {error.strerror}"
+        raise DirectiveError(f"{reason}: {logfile}") from None
+    level = settings.values.get("loglevel", "").lower()
+    if level in LEVELS:
+        set_level(level)
+    logger.info("oO0OoO0OoO0Oo trignb is starting oO0OoO0OoO0Oo")
+    logger.info(
+        "Redis version=%s, bits=64, commit=00000000, modified=0, pid=%d, just started",
+        *(REDIS_VERSION, os.getpid()),
+    )
+    logger.info("Configuration loaded")
+    return handler
+
+
+def _pid_file_of(settings: Settings) -> str:
+    """Return where the process's number goes; a daemon has a place without asking."""
+    given = settings.values.get("pidfile", "")
+    return given or (_DAEMONS_PID_FILE if _flag(settings, "daemonize") else "")
+
+
+def _tidy(pidfile: str, server: Server) -> None:
+    """Remove what the process leaves on disk."""
+    for path in [pidfile, *(x.path for x in server.listeners)]:
+        if path:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 # -- settings
@@ -204,17 +269,34 @@ def _add_users(engine: Engine, users: Iterable[Directive]) -> None:
 # -- contents
 
 
-def _load_data(engine: Engine) -> None:
-    values = engine.core.config.values
-    file = Path(values["dir"], values["dbfilename"])
-    if engine.aof.start() is not None:
-        # As in Redis no other file counts then.
-        return
-    if engine.saver.has_directory and file.exists():
+def _has_data(engine: Engine) -> bool:
+    """Whether there is a file to be loaded."""
+    is_kept = engine.saver.has_directory and Path(engine.saver.path).exists()
+    return bool(engine.core.config.values["appendonly"] or is_kept)
+
+
+def _load_data(engine: Engine, server: Server, opens: Callable[[], None]) -> None:
+    """Load what was kept; clients that come meanwhile are told to wait."""
+    file = Path(engine.saver.path)
+    with ServedWhileLoading(server, opens) as served:
+        if engine.aof.start(served.step, served.every) is not None:
+            # As in Redis no other file counts then.
+            return
         began = time.monotonic()
-        keys = engine.load_rdb(file)
-        seconds = time.monotonic() - began
-        logger.info("DB loaded from disk: %d keys, %.3f seconds", keys, seconds)
+        contents = load(
+            engine.core,
+            engine.lua_libraries,
+            file.read_bytes(),
+            spare=True,
+            progress=served.step,
+            every=served.every,
+        )
+    keys = sum(len(each.data) for each in contents.databases.values())
+    seconds = time.monotonic() - began
+    logger.info(
+        "Done loading RDB, keys loaded: %d, keys expired: %d.", keys, contents.expired
+    )
+    logger.info("DB loaded from disk: %d keys, %.3f seconds", keys, seconds)
 
 
 def _load_libraries(engine: Engine, paths: Iterable[Path]) -> None:
@@ -289,6 +371,9 @@ def follow_addresses(engine: Engine, server: Server) -> None:
 
 def _tell_readiness(server: Server, handler: logging.Handler, logfile: str) -> None:
     """Say that clients may come: somebody waits for it, whatever ``loglevel`` leaves out."""
+    logger.info("Running mode=standalone, port=%d.", server.port or server.tls_port)
+    logger.info("Server initialized")
+    open_output(handler)
     places = ", ".join(listener.shown for listener in server.listeners)
     text = f"Ready to accept connections on {places}"
     handler.handle(
@@ -299,29 +384,3 @@ def _tell_readiness(server: Server, handler: logging.Handler, logfile: str) -> N
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
     notify_supervisor()
-
-
-def _end_on_signals(engine: Engine, server: Server) -> None:
-    core = engine.core
-
-    def end() -> None:
-        number = signals.pending
-        if number is None:
-            return
-        logger.warning("Received %s scheduling shutdown...", number.name)
-        if core.nesting:
-            # A script lets others in; it is not cut off in the middle.
-            server.loop.call_later(_BUSY_S, end)
-            return
-        words = core.config.values[f"shutdown-on-{number.name.lower()}"]
-        with core.lock:
-            if end_servers(engine.saver, [word.upper().encode() for word in words]):
-                return
-        logger.warning("Errors trying to shut down the server. Check logs.")
-        signals.pending = None
-
-    def ask(_number: Signal) -> None:
-        server.loop.call_soon(end)
-        server.loop.wake()
-
-    signals = Signals(ask)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import resource
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
-__all__ = ["Daemon", "Signals", "notify_supervisor", "pid_file", "room_for"]
+__all__ = [
+    "Daemon",
+    "Signals",
+    "ignore_signals",
+    "notify_supervisor",
+    "pid_file",
+    "room_for",
+]
 
+logger = logging.getLogger(__name__)
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 _READY: Final = b"\1"
 # Kept for listeners, files, the log.
 _OWN_FILES: Final = 32
@@ -56,10 +68,17 @@ class Daemon:
 
 @contextlib.contextmanager
 def pid_file(path: str) -> Iterator[None]:
-    """Keep the process's number in a file meanwhile; an empty path is none."""
+    """Keep the process's number in a file meanwhile; an empty path is none.
+
+    Where it cannot be written the log says so, and nothing else happens.
+    """
     if path:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(f"{os.getpid()}\n")
+        try:
+            with open(path, "w", encoding="ascii") as file:
+                file.write(f"{os.getpid()}\n")
+        except OSError as error:
+            logger.warning("Failed to write PID file: %s", error.strerror)
+            path = ""
     try:
         yield
     finally:
@@ -78,7 +97,7 @@ class Signals:
     def __init__(self, end: Callable[[signal.Signals], None]) -> None:
         self.pending: signal.Signals | None = None
         self._end = end
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _ENDING:
             signal.signal(number, self._caught)
 
     def _caught(self, number: int, _frame: FrameType | None) -> None:
@@ -86,7 +105,16 @@ class Signals:
             self.pending = signal.Signals(number)
             self._end(self.pending)
         elif number == signal.SIGINT:
+            # Who insists is not kept waiting.
             os._exit(1)
+
+
+def ignore_signals() -> None:
+    """Let requests to end a process that ends already change nothing of its exit status."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDING:
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_IGN)
 
 
 def room_for(clients: int) -> int:

@@ -221,6 +221,18 @@ class Server:
         for listener in self.listeners:
             listener.close()
 
+    @property
+    def listening(self) -> list[str]:
+        """Where it listens, as INFO tells it: a line for each kind of socket."""
+        lines = []
+        for is_tls, name in ((False, "tcp"), (True, "tls")):
+            found = [x for x in self.listeners if not x.path and bool(x.tls) == is_tls]
+            if found:
+                hosts = "".join(f",bind={x.host}" for x in found)
+                lines.append(f"name={name}{hosts},port={found[0].port}")
+        paths = [x.path for x in self.listeners if x.path]
+        return lines + [f"name=unix,bind={path}" for path in paths]
+
     # -- each round
 
     def _before_send(self) -> None:
@@ -294,6 +306,7 @@ class Server:
     def _try_postponed(self) -> None:
         postponed, self.postponed = self.postponed, {}
         for connection in postponed:
+            self.core.pause.held.discard(connection.session)
             connection.go_on()
         if self.postponed:
             self.loop.call_later(_POSTPONED_S, self._try_postponed)
@@ -365,7 +378,9 @@ class Server:
     def forget(self, connection: Connection) -> None:
         """Take note that a connection has ended."""
         self.connections.pop(connection, None)
-        self.postponed.pop(connection, None)
+        if connection in self.postponed:
+            del self.postponed[connection]
+            self.core.pause.held.discard(connection.session)
         self.slow.pop(connection, None)
 
     def output_limit(self, session: Session) -> tuple[int, int, int]:

@@ -50,6 +50,11 @@ class Listener:
         return 0 if self.path else int(self.sock.getsockname()[1])
 
     @property
+    def host(self) -> str:
+        """The address, empty for a unix socket."""
+        return "" if self.path else str(self.sock.getsockname()[0])
+
+    @property
     def shown(self) -> str:
         """Where it listens, as people write it."""
         if self.path:

@@ -186,7 +186,7 @@ def _flags(s: Session) -> str:
         ("M", s.is_primary),
         ("P", _listens(s)),
         ("x", s.queue is not None),
-        ("b", s.id in s.core.blocking.sessions),
+        ("b", s.id in s.core.blocking.sessions or s in s.core.pause.held),
         ("t", choice is not None),
         ("R", choice is not None and choice.broken),
         ("B", choice is not None and choice.bcast),

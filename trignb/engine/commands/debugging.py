@@ -64,7 +64,11 @@ def _help(s: Session) -> list[Status]:
 
 def _sleep(s: Session, args: Args) -> Status:
     """Stops the engine for some seconds."""
-    time.sleep(max(float(_leading(rb"[0-9]*\.?[0-9]*", args[2]) or b"0"), 0))
+    seconds = max(float(_leading(rb"[0-9]*\.?[0-9]*", args[2]) or b"0"), 0)
+    end = time.monotonic() + seconds
+    # As in Redis a signal ends the sleep.
+    while (left := end - time.monotonic()) > 0 and not s.core.is_ending:
+        time.sleep(min(left, _NAP_S))
     return OK
 
 
@@ -219,6 +223,9 @@ def _struct_size(s: Session, args: Args) -> bytes:
         b"sdshdr64:17 "
     )
 
+
+# How long a sleep does not hear that the process is to end.
+_NAP_S: Final = 0.02
 
 _SAMPLES: Final[dict[bytes, Any]] = {
     b"string": b"Hello World",
