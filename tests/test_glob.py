@@ -77,3 +77,25 @@ def test_a_real_server_agrees(oracle):
         theirs = set(connection.execute("KEYS", pattern))
         assert {key for key in keys if matcher(pattern)(key)} == theirs, pattern
     connection.execute("FLUSHALL")
+
+
+@pytest.mark.parametrize("one", [b"*?", b"*a", b"*[a]", b"*\\a"])
+def test_a_thousand_stars_are_the_most(one: bytes) -> None:
+    text = b"a" * 50_000
+    assert matcher(one * 1000)(text)
+    assert matcher(one * 1000 + b"*")(text)
+    assert not matcher(one * 1001)(text)
+    assert not matcher(one * 50_000)(text)
+
+
+def test_a_star_at_the_end_is_not_counted() -> None:
+    assert matcher(b"a*" * 1001)(b"a" * 1001)
+    assert not matcher(b"a*" * 1002)(b"a" * 5000)
+    assert matcher(b"*" * 50_000 + b"a")(b"a")
+
+
+def test_question_marks_in_a_row_are_counted() -> None:
+    assert matcher(b"?" * 50_000)(b"x" * 50_000)
+    assert not matcher(b"?" * 50_000)(b"x" * 49_999)
+    assert matcher(b"a??c*?")(b"abbcdd")
+    assert not matcher(b"a??c*?")(b"abbc")

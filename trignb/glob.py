@@ -10,8 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Final
 
 __all__ = ["matcher"]
+
+# A pattern with more stars that something follows matches nothing, as in Redis 7.2.6.
+_MOST_STARS: Final = 1000
+_NEVER: Final = b"(?!)"
 
 
 @lru_cache(maxsize=1024)
@@ -33,29 +38,46 @@ def _anything(_: bytes) -> bool:
 
 def _to_regex(pattern: bytes, ignore_case: bool) -> bytes:
     """Translate a pattern; each element but ``*`` stands for exactly one byte."""
-    runs = [b""]
+    runs: list[list[bytes]] = [[]]
     i, n = 0, len(pattern)
     while i < n:
         c = pattern[i : i + 1]
         i += 1
         if c == b"*":
             if runs[-1] or len(runs) == 1:
-                runs.append(b"")
+                runs.append([])
         elif c == b"?":
-            runs[-1] += b"."
+            i, count = _count_same(pattern, i)
+            runs[-1].append(b".{%d}" % count if count > 1 else b".")
         elif c == b"[":
             part, i = _class_to_regex(pattern, i, ignore_case)
-            runs[-1] += part
+            runs[-1].append(part)
         else:
             if c == b"\\" and i < n:
                 c = pattern[i : i + 1]
                 i += 1
-            runs[-1] += re.escape(c)
+            runs[-1].append(re.escape(c))
+    return _join(list(map(b"".join, runs)))
+
+
+def _count_same(pattern: bytes, i: int) -> tuple[int, int]:
+    """Count the ``?`` that stand from just before `i` on; returns where they end."""
+    end = i
+    while pattern[end : end + 1] == b"?":
+        end += 1
+    return end, end - i + 1
+
+
+def _join(runs: list[bytes]) -> bytes:
+    """Put stars between runs, each of which may be taken where it first occurs.
+
+    The atomic groups say so: many stars would take exponential time without them.
+    """
     if len(runs) == 1:
         return runs[0]
-    # A run between stars may be taken where it first occurs. The atomic groups say so: a
-    # pattern of many stars would take exponential time without them.
     first, *inner, last = runs
+    if len(inner) + bool(last) > _MOST_STARS:
+        return _NEVER
     return first + b"".join(b"(?>.*?%b)" % run for run in inner) + b".*" + last
 
 
@@ -79,7 +101,7 @@ def _class_to_regex(pattern: bytes, i: int, ignore_case: bool) -> tuple[bytes, i
         i += 1
     i += 1
     if not members:
-        return (b"." if negated else b"(?!)"), i
+        return (b"." if negated else _NEVER), i
     body = b"".join(re.escape(bytes([m])) for m in sorted(members))
     return b"[" + (b"^" if negated else b"") + body + b"]", i
 

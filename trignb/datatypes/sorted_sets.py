@@ -13,6 +13,8 @@ __all__ = ["Entry", "SortedSet"]
 Entry = tuple[float, bytes]
 
 _INFINITY: Final = float("inf")
+# Redis writes a whole score into a listpack as an integer, which has no minus zero.
+_ZERO: Final = 0.0
 
 
 class SortedSet:
@@ -36,9 +38,7 @@ class SortedSet:
         self.entries = SortedList(
             (score, member) for member, score in self.scores.items()
         )
-        self.is_small = True
-        if self.scores:
-            self.choose_encoding()
+        self.is_small = self._fits(128, 64)
 
     def __repr__(self) -> str:
         return f"<SortedSet of {len(self)}, {self.encoding}>"
@@ -93,6 +93,8 @@ class SortedSet:
             return
         else:
             self.entries.remove((old, member))
+        if score == 0 and self.is_small:
+            score = _ZERO
         scores[member] = score
         self.entries.add((score, member))
 
@@ -136,6 +138,18 @@ class SortedSet:
 
     def choose_encoding(self, max_entries: int = 128, max_value: int = 64) -> None:
         """Choose the encoding by contents, as for a sorted set made in one go."""
-        self.is_small = len(self.scores) <= max_entries and (
+        self.is_small = self._fits(max_entries, max_value)
+        if self.is_small:
+            self._drop_minus_zeros()
+
+    def _fits(self, max_entries: int, max_value: int) -> bool:
+        return len(self.scores) <= max_entries and (
             max(map(len, self.scores), default=0) <= max_value
         )
+
+    def _drop_minus_zeros(self) -> None:
+        zeros = [member for member, score in self.scores.items() if score == 0]
+        for member in zeros:
+            self.entries.remove((_ZERO, member))
+            self.entries.add((_ZERO, member))
+            self.scores[member] = _ZERO

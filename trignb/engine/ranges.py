@@ -5,6 +5,7 @@ A range is resolved once, to the ranks ``start`` to before ``stop``; every comma
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -53,7 +54,12 @@ _LAST: Final = (2, b"")
 
 @dataclass(frozen=True, slots=True)
 class LexRange:
-    """Members from ``low`` to ``high``, for entries that all have one score."""
+    """Members from ``low`` to ``high``.
+
+    Where all entries have one score the members ascend, and both ends are searched.
+    Otherwise Redis walks on from the first member that is not below ``low`` until
+    one is above ``high``, and so do we.
+    """
 
     low: tuple[int, bytes]
     high: tuple[int, bytes]
@@ -67,11 +73,97 @@ class LexRange:
         b, b_excluded = _lex_end(high)
         return cls(a, b, a_excluded, b_excluded)
 
-    def ranks(self, zset: SortedSet) -> tuple[int, int]:
-        """Return the ranks of the entries in the range."""
-        start = self._rank(zset, self.low, self.low_excluded)
-        stop = self._rank(zset, self.high, not self.high_excluded)
-        return (start, stop) if start < stop else (0, 0)
+    def ranks(
+        self,
+        zset: SortedSet,
+        offset: int = 0,
+        count: int = -1,
+        *,
+        reverse: bool = False,
+    ) -> tuple[int, int]:
+        """Return the ranks of the entries in the range, limited from where it begins."""
+        if not self._can_match():
+            return 0, 0
+        entries = zset.entries
+        if entries[0][0] == entries[-1][0]:
+            start = self._rank(zset, self.low, self.low_excluded)
+            stop = self._rank(zset, self.high, not self.high_excluded)
+            return limit_ranks(start, stop, offset, count, reverse=reverse)
+        if (
+            offset < 0
+            or self._is_below(entries[-1][1])
+            or self._is_above(entries[0][1])
+        ):
+            return 0, 0
+        if reverse:
+            return self._walk_down(zset, offset, count)
+        return self._walk_up(zset, offset, count)
+
+    def _can_match(self) -> bool:
+        if self.low == self.high:
+            return not (self.low_excluded or self.high_excluded)
+        return self.low < self.high
+
+    def _is_below(self, member: bytes) -> bool:
+        entry = (1, member)
+        return entry <= self.low if self.low_excluded else entry < self.low
+
+    def _is_above(self, member: bytes) -> bool:
+        entry = (1, member)
+        return entry >= self.high if self.high_excluded else entry > self.high
+
+    def _walk_up(self, zset: SortedSet, offset: int, count: int) -> tuple[int, int]:
+        entries, n = zset.entries, len(zset)
+        start = self._first(zset)
+        if start == n or self._is_above(entries[start][1]):
+            return 0, 0
+        start = stop = start + offset
+        if start >= n:
+            return 0, 0
+        for _, member in entries.islice(start):
+            if count == stop - start or self._is_above(member):
+                break
+            stop += 1
+        return start, stop
+
+    def _walk_down(self, zset: SortedSet, offset: int, count: int) -> tuple[int, int]:
+        entries = zset.entries
+        last = self._last(zset)
+        if last < 0 or self._is_below(entries[last][1]):
+            return 0, 0
+        start = stop = last - offset + 1
+        if stop <= 0:
+            return 0, 0
+        for _, member in entries.islice(0, stop, reverse=True):
+            if count == stop - start or self._is_below(member):
+                break
+            start -= 1
+        return start, stop
+
+    def _first(self, zset: SortedSet) -> int:
+        """Return the rank of the first member that is not below the range."""
+        entries = zset.entries
+        if zset.is_small:
+            walked = enumerate(entries)
+            found = (i for i, (_, member) in walked if not self._is_below(member))
+            return next(found, len(entries))
+        # A skiplist is searched as if its members ascended.
+        return bisect_left(
+            range(len(entries)), True, key=lambda i: not self._is_below(entries[i][1])
+        )
+
+    def _last(self, zset: SortedSet) -> int:
+        """Return the rank of the last member that is not above the range, or -1."""
+        entries = zset.entries
+        if zset.is_small:
+            ranks = range(len(entries) - 1, -1, -1)
+            return next((i for i in ranks if not self._is_above(entries[i][1])), -1)
+        return (
+            bisect_left(
+                range(len(entries)), True, key=lambda i: self._is_above(entries[i][1])
+            )
+            - 1
+        )
 
     @staticmethod
     def _rank(zset: SortedSet, end: tuple[int, bytes], beyond: bool) -> int:

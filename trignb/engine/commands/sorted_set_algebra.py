@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from trignb.datatypes import Set, SortedSet
@@ -105,9 +106,18 @@ def _weighted(score: float, weight: float) -> float:
     return product if product == product else 0.0
 
 
+def _by_size(wanted: _Algebra) -> list[tuple[dict[bytes, float], float]]:
+    """Return sources with their weights, the smallest source first.
+
+    The order shows where infinities meet: their difference counts as zero at once.
+    """
+    pairs = zip(wanted.sources, wanted.weights, strict=True)
+    return sorted(pairs, key=lambda pair: len(pair[0]))
+
+
 def _union(wanted: _Algebra) -> dict[bytes, float]:
     together: dict[bytes, float] = {}
-    for source, weight in zip(wanted.sources, wanted.weights, strict=True):
+    for source, weight in _by_size(wanted):
         for member, score in source.items():
             score = _weighted(score, weight)
             old = together.get(member)
@@ -116,18 +126,16 @@ def _union(wanted: _Algebra) -> dict[bytes, float]:
 
 
 def _intersection(wanted: _Algebra) -> dict[bytes, float]:
-    sources = wanted.sources
+    (smallest, weight), *others = _by_size(wanted)
+    aggregate = wanted.aggregate
     common: dict[bytes, float] = {}
-    for member in min(sources, key=len):
-        if not all(member in source for source in sources):
+    for member, score in smallest.items():
+        if not all(member in source for source, _ in others):
             continue
-        scores = [
-            _weighted(source[member], weight)
-            for source, weight in zip(sources, wanted.weights, strict=True)
-        ]
-        total = scores[0]
-        for score in scores[1:]:
-            total = wanted.aggregate(total, score)
+        total = _weighted(score, weight)
+        for source, other_weight in others:
+            # As in Redis, only the smallest set's product is kept from being NaN.
+            total = aggregate(total, source[member] * other_weight)
         common[member] = total
     return common
 
@@ -204,5 +212,6 @@ def zintercard(s: Session, args: Args) -> int:
     keys, rest = _parse_keys(args, 1)
     sources = _sources(s, keys)
     limit = parse_limit(rest)
-    found = sum(all(m in source for source in sources) for m in min(sources, key=len))
-    return min(found, limit) if limit else found
+    smallest, *others = sorted(sources, key=len)
+    common = (member for member in smallest if all(member in other for other in others))
+    return sum(1 for _ in islice(common, limit or None))

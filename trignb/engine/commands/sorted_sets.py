@@ -267,6 +267,10 @@ class _Range:
         if isinstance(self.within, tuple):
             start, stop = clip(*self.within, n)
             return (n - stop, n - start) if self.reverse else (start, stop)
+        if isinstance(self.within, LexRange):
+            return self.within.ranks(
+                zset, self.offset, self.count, reverse=self.reverse
+            )
         start, stop = self.within.ranks(zset)
         return limit_ranks(start, stop, self.offset, self.count, reverse=self.reverse)
 
