@@ -1,5 +1,5 @@
 # Every target sets up .venv itself: a fresh clone needs Python 3.11 or newer and nothing else.
-.PHONY: demo test test-long lint bench lab pictures notebooks docs
+.PHONY: demo test test-long lint bench lab pictures notebooks docs wheel
 .DEFAULT_GOAL := demo
 
 VENV := .venv
@@ -47,6 +47,10 @@ notebooks: $(STAMP)
 # The site goes into site/; nothing is fetched, and a warning is an error.
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# What is uploaded for a release: the wheel and the source distribution.
+wheel: $(STAMP)
+	$(BIN)/python -m build --outdir dist .
 
 # The pictures of the README, taken in JupyterLab.
 pictures: $(STAMP) chromium

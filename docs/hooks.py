@@ -20,7 +20,11 @@ from trignb.cli import main as command_line
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-ROOT_PAGES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+ROOT_PAGES = {
+    "contributing.md": "CONTRIBUTING.md",
+    "releasing.md": "RELEASING.md",
+    "changelog.md": "CHANGELOG.md",
+}
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _LANGUAGES = {"%%tfunction": "javascript", "%%redis": "text"}

@@ -119,7 +119,7 @@ def test_ci_runs_what_developers_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "lint", "bench", "lab", "notebooks", "docs"]
+    "target", ["demo", "test", "lint", "bench", "lab", "notebooks", "docs", "wheel"]
 )
 def test_make_target_sets_up_its_own_environment(target: str, tmp_path: Path) -> None:
     # A dry run in an empty directory: what make would do in a fresh clone.
@@ -134,6 +134,32 @@ def test_make_target_sets_up_its_own_environment(target: str, tmp_path: Path) ->
     )
     assert "-m venv .venv" in result.stdout
     assert "pip install" in result.stdout
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflow_runs_what_developers_run(path: Path) -> None:
+    jobs = yaml.safe_load(path.read_text("utf-8"))["jobs"]
+    commands = [
+        step["run"] for job in jobs.values() for step in job["steps"] if "run" in step
+    ]
+    assert commands
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for command in commands:
+        if ".ci/run" not in command:
+            target = re.search(r"make (\S+)$", command)
+            assert target, command
+            assert f"\n{target[1]}: $(STAMP)" in makefile
+
+
+def test_workflows_try_every_python_that_is_promised() -> None:
+    jobs = yaml.safe_load(WORKFLOWS[-1].read_text("utf-8"))["jobs"]
+    versions = jobs["test"]["strategy"]["matrix"]["python"]
+    prefix = "Programming Language :: Python :: "
+    promised = [c.removeprefix(prefix) for c in PROJECT["project"]["classifiers"]]
+    assert versions == [v for v in promised if re.fullmatch(r"3\.\d+", v)]
 
 
 def test_pre_commit_hooks_lint_and_check_types() -> None:
