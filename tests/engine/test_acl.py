@@ -19,7 +19,8 @@ def login(engine: trignb.Engine, name: str, *rules: str) -> trignb.Session:
 
 def test_default_user(engine: trignb.Engine) -> None:
     assert engine.execute("ACL", "WHOAMI") == b"default"
-    assert engine.execute("ACL", "LIST") == [b"user default on nopass ~* &* +@all"]
+    everything = b"user default on nopass sanitize-payload ~* &* +@all"
+    assert engine.execute("ACL", "LIST") == [everything]
     assert engine.core.permission is None
 
 

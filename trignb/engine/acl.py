@@ -64,13 +64,15 @@ class AclError(Exception):
 class Denial(Exception):
     """A command that is not allowed.
 
-    ``reason`` is ``command``, ``key`` or ``channel``; ``object`` what was refused.
+    ``reason`` is ``command``, ``key`` or ``channel``; ``object`` what was refused, ``place`` how
+    many of its kind were allowed before it.
     """
 
-    def __init__(self, reason: str, subject: bytes) -> None:
+    def __init__(self, reason: str, subject: bytes, place: int = 0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.object = subject
+        self.place = place
 
 
 @dataclass(slots=True)
@@ -135,14 +137,14 @@ class Selector:
         How the commands came about, as ACL LIST shows it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, all_channels: bool = False) -> None:
         self.commands: set[str] = set()
         self.future = False
         self.refused: set[str] = set()
         self.first_args: dict[str, list[str]] = {}
         self.rules: list[str] = []
         self.all_keys = False
-        self.all_channels = False
+        self.all_channels = all_channels
         self.keys: list[tuple[bytes, int]] = []
         self.channels: list[bytes] = []
 
@@ -213,21 +215,13 @@ class Selector:
         access = _READ | _WRITE
         pattern = rule[1:]
         if rule[0] == "%":
-            letters, tilde, pattern = rule[1:].partition("~")
-            access = 0
-            for letter in letters.upper():
-                if letter not in "RW":
-                    raise AclError("Syntax error")
-                access |= _READ if letter == "R" else _WRITE
-            if not tilde or not access:
+            letters, _, pattern = rule[1:].partition("~")
+            access = _LETTERS.get(letters.upper(), 0)
+            if not access:
                 raise AclError("Syntax error")
         if " " in pattern or "\0" in pattern:
             raise AclError("Syntax error")
         raw = pattern.encode("utf-8", "surrogateescape")
-        if (raw, access) == (b"*", _READ | _WRITE):
-            self.all_keys = True
-            self.keys.clear()
-            return
         for i, (known, had) in enumerate(self.keys):
             if known == raw:
                 self.keys[i] = (raw, had | access)
@@ -261,7 +255,7 @@ class Selector:
         self._note(rule)
 
     def _allow(self, name: str) -> None:
-        command, bar, first = name.partition("|")
+        command, bar, first = name.rpartition("|")
         if _is_known(name):
             self.commands.add(name)
             self.refused.discard(name)
@@ -271,15 +265,15 @@ class Selector:
             return
         if not bar or not _is_known(command):
             raise AclError("Unknown command or category name in ACL")
-        if "|" in first:
+        if "|" in command:
             raise AclError("Allowing first-arg of a subcommand is not supported")
-        if _subcommands(command):
-            raise AclError("Unknown command or category name in ACL")
         if not first:
             raise AclError("Syntax error")
+        if _subcommands(command):
+            raise AclError("Unknown command or category name in ACL")
         if command not in self.commands:
             self.first_args.setdefault(command, []).append(first)
-            self._note("+" + name)
+        self._note("+" + name)
 
     def _forbid(self, name: str) -> None:
         if not _is_known(name):
@@ -333,13 +327,21 @@ class Selector:
         if not self._allows_command(name, args):
             raise Denial("command", name.encode())
         if not self.all_keys:
-            for key, reads, writes in access.keys:
+            for i, (key, reads, writes) in enumerate(access.keys):
                 if not self.allows_key(key, reads, writes):
-                    raise Denial("key", key)
+                    raise Denial("key", key, i)
         if not self.all_channels:
-            for channel, literal in access.channels:
+            for i, (channel, literal) in enumerate(access.channels):
                 if not self._allows_channel(channel, literal):
-                    raise Denial("channel", channel)
+                    raise Denial("channel", channel, i)
+
+    def allows(self, name: str, args: list[bytes], access: Access) -> bool:
+        """Whether this selector allows the whole call."""
+        try:
+            self.check(name, args, access)
+        except Denial:
+            return False
+        return True
 
     def _allows_command(self, name: str, args: list[bytes]) -> bool:
         if name in self.commands:
@@ -355,30 +357,51 @@ class Selector:
         """Whether a key may be read, written or both."""
         needed = (_READ if reads else 0) | (_WRITE if writes else 0)
         return any(
-            access & needed == needed and matcher(pattern)(key)
+            access & needed == needed and _matches(pattern, key)
             for pattern, access in self.keys
         )
 
     def _allows_channel(self, channel: bytes, literal: bool) -> bool:
         if literal:
             return channel in self.channels
-        return any(matcher(pattern)(channel) for pattern in self.channels)
+        return any(_matches(pattern, channel) for pattern in self.channels)
+
+    def allows_channel(self, channel: bytes, *, literal: bool) -> bool:
+        """Whether a channel, or with `literal` a pattern of channels, may be listened to."""
+        return self.all_channels or self._allows_channel(channel, literal)
+
+    @property
+    def reads_all_keys(self) -> bool:
+        """Whether every key may be read, whatever its name."""
+        return self.all_keys or any(
+            pattern == b"*" and access & _READ for pattern, access in self.keys
+        )
 
 
+def _matches(pattern: bytes, name: bytes) -> bool:
+    """Whether a pattern matches; an empty name is matched by the empty pattern only."""
+    return bool(matcher(pattern)(name)) if name else not pattern
+
+
+_LETTERS = {"R": _READ, "W": _WRITE, "RW": _READ | _WRITE, "WR": _READ | _WRITE}
 _KEY_MARKS = {_READ: "%R~", _WRITE: "%W~", _READ | _WRITE: "~"}
 
 
 class User:
-    """A user: on or off, passwords, selectors."""
+    """A user: on or off, passwords, selectors.
 
-    def __init__(self, name: str) -> None:
+    ``all_channels`` says whether its selectors begin with every channel allowed.
+    """
+
+    def __init__(self, name: str, *, all_channels: bool = False) -> None:
         self.name = name
+        self.all_channels = all_channels
         self.enabled = False
         self.nopass = False
-        self.sanitize: bool | None = None
+        self.sanitize = True
         # Insertion-ordered SHA-256 digests.
         self.passwords: dict[str, None] = {}
-        self.root = Selector()
+        self.root = Selector(all_channels=all_channels)
         self.selectors: list[Selector] = []
 
     def copy(self) -> User:
@@ -438,7 +461,7 @@ class User:
             del self.passwords[digest]
 
     def _selector(self, rule: str) -> None:
-        selector = Selector()
+        selector = Selector(all_channels=self.all_channels)
         for part in rule[1:-1].split():
             selector.apply(part)
         self.selectors.append(selector)
@@ -457,20 +480,31 @@ class User:
                 selector.check(name, args, access)
                 return
             except Denial as denial:
-                if worst is None or _WEIGHT[denial.reason] > _WEIGHT[worst.reason]:
+                if worst is None or _progress(denial) > _progress(worst):
                     worst = denial
         if worst is not None:
             raise worst
+
+    def reads_all_keys(self, name: str, args: list[bytes], access: Access) -> bool:
+        """Whether a selector that allows this call allows reading every key."""
+        return any(
+            selector.reads_all_keys and selector.allows(name, args, access)
+            for selector in (self.root, *self.selectors)
+        )
+
+    def allows_channel(self, channel: bytes, *, literal: bool) -> bool:
+        """Whether a selector allows listening to a channel, or to a pattern of them."""
+        return any(
+            selector.allows_channel(channel, literal=literal)
+            for selector in (self.root, *self.selectors)
+        )
 
     def flags(self) -> list[str]:
         """Return the flags as ACL GETUSER lists them."""
         flags = ["on" if self.enabled else "off"]
         if self.nopass:
             flags.append("nopass")
-        if self.sanitize is not None:
-            flags.append(
-                "sanitize-payload" if self.sanitize else "skip-sanitize-payload"
-            )
+        flags.append("sanitize-payload" if self.sanitize else "skip-sanitize-payload")
         return flags
 
     def describe(self) -> str:
@@ -485,9 +519,13 @@ class User:
 _WEIGHT = {"command": 0, "key": 1, "channel": 2}
 
 
+def _progress(denial: Denial) -> tuple[int, int]:
+    """Return how far the check of a selector came."""
+    return _WEIGHT[denial.reason], denial.place
+
+
 def _reset(user: User) -> None:
-    user.take(User(user.name))
-    user.sanitize = True
+    user.take(User(user.name, all_channels=user.all_channels))
 
 
 def _set_nopass(user: User) -> None:

@@ -211,6 +211,9 @@ class Blocking:
         reply: Reply = None
         error: ResponseError | None = None
         try:
+            # What the client may do has perhaps changed since it began to wait.
+            if core.permission is not None and not session.is_primary:
+                self._check_again(waiter)
             reply = waiter.attempt()
         except ResponseError as raised:
             error = raised.with_traceback(None)
@@ -223,6 +226,16 @@ class Blocking:
         if error is not None or reply is not NOTHING:
             self.forget(waiter)
             waiter.finish(reply, error)
+
+    def _check_again(self, waiter: Waiter) -> None:
+        core, session = self.core, waiter.session
+        command = core.table.find_for(waiter.args)
+        if core.permission is not None and command is not None:
+            session.last_command = command
+            # Who is refused waits no more, and the log says so.
+            del self.sessions[session.id]
+            core.permission(session, command, waiter.args)
+            self.sessions[session.id] = waiter
 
     # -- for the waiting thread
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine import spec
@@ -39,6 +39,8 @@ __all__ = [
 
 # Refusals alike within this time are one entry.
 _SAME_ENTRY_NS: Final = 60_000_000_000
+# So many of the latest entries are looked at for one alike.
+_SEARCHED: Final = 10
 
 _WRITES: Final = frozenset({"insert", "update", "delete"})
 
@@ -97,24 +99,34 @@ class Permissions:
     def set_user(self, name: str, rules: Iterable[str]) -> None:
         """Create or change a user, all rules or none; raises AclError."""
         user = self.users.get(name)
-        draft = User(name) if user is None else user.copy()
-        if (
-            user is None
-            and self.core.config.values["acl-pubsub-default"] == "allchannels"
-        ):
-            draft.apply("allchannels")
+        draft = self.new_user(name) if user is None else user.copy()
+        draft.all_channels = self.new_user(name).all_channels
         for rule in merge_selectors(rules):
             try:
                 draft.apply(rule)
             except AclError as error:
+                # A zero byte ends a C string, and a rule in a text is one.
+                shown = rule.partition("\0")[0]
                 raise AclError(
-                    f"Error in ACL SETUSER modifier '{rule}': {error}"
+                    f"Error in ACL SETUSER modifier '{shown}': {error}"
                 ) from None
         if user is None:
             self.users[name] = draft
         else:
             user.take(draft)
+            self._close_listeners(user)
         self.changed()
+
+    def new_user(self, name: str) -> User:
+        """Return a user that may do nothing yet, in no list."""
+        default = self.core.config.values["acl-pubsub-default"]
+        return User(name, all_channels=default == "allchannels")
+
+    def _close_listeners(self, user: User) -> None:
+        """Close clients that listen to what their user may not hear any more."""
+        for session in list(self.core.sessions.values()):
+            if session.user == user.name and not _may_listen(session, user):
+                session.close()
 
     def delete_user(self, name: str) -> bool:
         """Delete a user and close its clients; tell whether there was one."""
@@ -173,6 +185,7 @@ class Permissions:
         if user is None or not user.accepts(password):
             # AUTH or HELLO, as it was spelled.
             argv = self.core.argv or [b"AUTH"]
+            session.last_command = self.core.table.find(argv[0])
             self.note(session, "auth", argv[0], name)
             raise ResponseError(
                 "WRONGPASS invalid username-password pair or user is disabled."
@@ -185,11 +198,28 @@ class Permissions:
         try:
             self.deny(session.user, command, args)
         except Denial as denial:
-            subject = (
-                command.name.encode() if denial.reason == "command" else denial.object
-            )
-            self.note(session, denial.reason, subject, session.user)
-            raise ResponseError(_noperm(session.user, command, denial)) from None
+            self.note_denial(session, command, denial)
+            text = _noperm(session.user, command, denial)
+            raise ResponseError(f"NOPERM {text}") from None
+
+    def check_in_script(
+        self, session: Session, command: Command, args: list[bytes]
+    ) -> None:
+        """Raise the error of a script's call unless its caller may run it."""
+        try:
+            self.deny(session.user, command, args)
+        except Denial as denial:
+            self.note_denial(session, command, denial)
+            text = _noperm(session.user, command, denial)
+            raise ResponseError(f"ERR ACL failure in script: {text}") from None
+
+    def allows(self, session: Session, command: Command, args: list[bytes]) -> bool:
+        """Whether a session's user might run this call; nothing is logged."""
+        try:
+            self.deny(session.user, command, args)
+        except (Denial, ResponseError):
+            return False
+        return True
 
     def deny(self, name: str, command: Command, args: list[bytes]) -> None:
         """Raise Denial unless a user may run this call."""
@@ -199,6 +229,19 @@ class Permissions:
         if user.unrestricted or command.flags & spec.NO_AUTH:
             return
         user.check(command.name, args, access_of(command, args))
+
+    def may_read_all_keys(self, session: Session, args: list[bytes]) -> bool:
+        """Whether a session's user may read every key with this call.
+
+        For commands whose arguments do not tell all the keys they read.
+        """
+        user, command = self.users.get(session.user), self.core.table.find(args[0])
+        if session.is_primary or command is None:
+            return True
+        return user is not None and (
+            user.unrestricted
+            or user.reads_all_keys(command.name, args, access_of(command, args))
+        )
 
     def user_exists(self, name: str) -> bool:
         """Whether a user is there and enabled."""
@@ -217,13 +260,19 @@ class Permissions:
 
     # -- the log
 
+    def note_denial(self, session: Session, command: Command, denial: Denial) -> None:
+        """Note that a session's user may not run a call."""
+        is_command = denial.reason == "command"
+        subject = command.name.encode() if is_command else denial.object
+        self.note(session, denial.reason, subject, session.user)
+
     def note(self, session: Session, reason: str, subject: bytes, user: str) -> None:
         """Note a refusal, or count it where the last minute had the same one."""
         core = self.core
         self.denied[reason] += 1
         now = core.clock.read()
         context = _context(core, session)
-        for entry in self.log:
+        for entry in islice(self.log, _SEARCHED):
             if (entry.reason, entry.context, entry.subject, entry.username) == (
                 reason,
                 context,
@@ -232,10 +281,11 @@ class Permissions:
             ) and now - entry.updated_ns < _SAME_ENTRY_NS:
                 entry.count += 1
                 entry.updated_ns = now
+                entry.client = describe_client(session)
                 self.log.remove(entry)
                 self.log.appendleft(entry)
                 return
-        client = describe_client(core, session)
+        client = describe_client(session)
         number = next(self._numbers)
         self.log.appendleft(
             LogEntry(number, 1, reason, context, subject, user, now, now, client)
@@ -244,10 +294,20 @@ class Permissions:
             self.log.pop()
 
 
-def describe_client(core: Core, session: Session) -> bytes:
+def _may_listen(session: Session, user: User) -> bool:
+    """Whether a user may hear all that a session listens to."""
+    return all(
+        user.allows_channel(name, literal=names is session.patterns)
+        for names in (session.channels, session.patterns, session.shard_channels)
+        for name in names
+    )
+
+
+def describe_client(session: Session) -> bytes:
     """Return a client's line of CLIENT LIST, for logs."""
-    info = core.table.by_name["client info"].handler(session, [b"CLIENT", b"INFO"])
-    return bytes(info).rstrip(b"\n")
+    from trignb.engine.commands.clients import describe
+
+    return describe(session, None)
 
 
 def _context(core: Core, session: Session) -> str:
@@ -271,18 +331,21 @@ def access_of(command: Command, args: list[bytes]) -> Access:
 
 def _noperm(user: str, command: Command, denial: Denial) -> str:
     if denial.reason == "command":
-        return (
-            f"NOPERM User {user} has no permissions to run the '{command.name}' command"
-        )
-    return f"NOPERM No permissions to access a {denial.reason}"
-
-
-def denial_text(user: str, command: Command, denial: Denial) -> str:
-    """Return what ACL DRYRUN answers to a call that is not allowed."""
-    if denial.reason == "command":
         return f"User {user} has no permissions to run the '{command.name}' command"
-    shown = denial.object.decode("utf-8", "replace")
-    return f"User {user} has no permissions to access the '{shown}' {denial.reason}"
+    return f"No permissions to access a {denial.reason}"
+
+
+def denial_text(user: str, command: Command, denial: Denial) -> bytes:
+    """Return what ACL DRYRUN answers to a call that is not allowed."""
+    name = user.encode("utf-8", "surrogateescape")
+    if denial.reason == "command":
+        shown = command.name.encode()
+        return b"User %b has no permissions to run the '%b' command" % (name, shown)
+    return b"User %b has no permissions to access the '%b' %b" % (
+        name,
+        denial.object,
+        denial.reason.encode(),
+    )
 
 
 def describe_entry(entry: LogEntry, now_ns: int) -> dict[bytes, Any]:
@@ -293,7 +356,7 @@ def describe_entry(entry: LogEntry, now_ns: int) -> dict[bytes, Any]:
         b"context": entry.context.encode(),
         b"object": entry.subject,
         b"username": entry.username.encode(),
-        b"age-seconds": b"%.3f" % ((now_ns - entry.created_ns) / 1e9),
+        b"age-seconds": (now_ns - entry.updated_ns) // 1_000_000 / 1000,
         b"client-info": entry.client,
         b"entry-id": entry.number,
         b"timestamp-created": entry.created_ns // 1_000_000,

@@ -280,6 +280,7 @@ class Session:
 
     def _gate(self, command: Command, args: list[bytes]) -> Reply:
         """Return None to let the command through, or the reply that stands for it."""
+        self.last_command = command
         if not self.is_primary:
             self._check(command, args)
         elif self.core.access.is_on:
@@ -296,10 +297,7 @@ class Session:
             try:
                 self.core.permission(self, command, args)
             except ResponseError as error:
-                command.rejected += 1
-                self.core.count_error(error)
-                self.fail_transaction()
-                raise
+                raise self.refuse(command, str(error)) from None
         # A pause may end meanwhile, and its gate with it.
         for gate in self.core.gates.copy():
             gate(self, command, args)

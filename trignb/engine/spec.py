@@ -140,6 +140,11 @@ class Command:
         """Arity as COMMAND reports it; a container's own hides behind its sentinel."""
         return self.facts.arity
 
+    def accepts(self, n: int) -> bool:
+        """Whether so many arguments, the name included, are not too few and not too many."""
+        arity = self.facts.arity
+        return n == arity if arity > 0 else n >= -arity
+
 
 class CommandFamily:
     """The handlers of one group; a module opens with ``command = CommandFamily("hash").command``."""

@@ -489,5 +489,4 @@ def reset_stats(core: Core) -> None:
     core.errors.clear()
     # The command at work, which Redis counts when it ends.
     core.table.by_name["config resetstat"].calls = 1
-    core.permissions.denied.clear()
     core.saves.saves = 0

@@ -108,6 +108,13 @@ class CommandTable(dict[bytes, Command]):
         """Return the command of this name in any spelling."""
         return self.get(name) or self.get(name.upper())
 
+    def find_for(self, args: list[bytes]) -> Command | None:
+        """Return the command, or the subcommand, that a whole call names."""
+        found = self.find(args[0])
+        if found is None or not found.subcommands or len(args) < 2:
+            return found
+        return found.subcommands.get(args[1].upper())
+
     def rename(self, old: bytes, new: bytes) -> None:
         """Have a command answer to another name only, or to none when it is empty.
 

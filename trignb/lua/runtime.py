@@ -230,7 +230,7 @@ class ScriptRuntime:
                 "ERR Write commands are not allowed from read-only scripts."
             )
         if self.core.permission is not None:
-            self.core.permission(run.session, command, argv)
+            self.core.permissions.check_in_script(run.session, command, argv)
         for gate in self.core.gates:
             gate(run.session, command, argv)
         # A script that has begun to write goes on to its end.
@@ -306,8 +306,7 @@ class ScriptRuntime:
     def _acl_check_cmd(self, *args: Any) -> Any:
         if not args:
             raise self.script_error(
-                "ERR Please specify at least one argument for this "
-                "redis.acl_check_cmd() call"
+                "ERR Please specify at least one argument for this redis lib call"
             )
         run = self.run
         try:
@@ -316,25 +315,12 @@ class ScriptRuntime:
             raise self.script_error(
                 "ERR redis.acl_check_cmd() command arguments must be strings or integers"
             ) from None
-        command = self.core.table.find(argv[0])
-        if command is not None and command.subcommands and len(argv) > 1:
-            command = command.subcommands.get(argv[1].upper())
+        command = self.core.table.find_for(argv)
         if command is None:
             raise self.script_error(
                 "ERR Invalid command passed to redis.acl_check_cmd()"
             )
-        return run is None or self._is_allowed(run.session, command, argv)
-
-    def _is_allowed(
-        self, session: Session, command: Command, argv: list[bytes]
-    ) -> bool:
-        if self.core.permission is None:
-            return True
-        try:
-            self.core.permission(session, command, argv)
-        except ResponseError:
-            return False
-        return True
+        return run is None or self.core.permissions.allows(run.session, command, argv)
 
     # -- running
 

@@ -488,7 +488,7 @@ class Connection:
     @property
     def description(self) -> str:
         """What CLIENT LIST says of this client."""
-        line = describe_client(self.server.core, self.session)
+        line = describe_client(self.session)
         return line.decode("utf-8", "replace")
 
     @property

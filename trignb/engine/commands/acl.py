@@ -17,6 +17,7 @@ from trignb.engine.acl import (
     merge_selectors,
 )
 from trignb.engine.args import to_int, wrong_arity
+from trignb.engine.commands.connection import wrong_subcommand
 from trignb.engine.help import help_lines
 from trignb.engine.permissions import denial_text, describe_entry
 from trignb.engine.spec import CommandFamily
@@ -57,9 +58,9 @@ def acl_getuser(s: Session, args: Args) -> Reply:
     """Describes a user."""
     user = s.core.permissions.users.get(_text(args[2]))
     if user is None:
-        return s.null_array
+        return None
     return {
-        b"flags": SetReply([Status(flag) for flag in user.flags()]),
+        b"flags": SetReply([flag.encode() for flag in user.flags()]),
         b"passwords": [digest.encode() for digest in user.passwords],
         **_describe(user.root),
         b"selectors": [_describe(selector) for selector in user.selectors],
@@ -106,12 +107,12 @@ def acl_whoami(s: Session, args: Args) -> bytes:
 def acl_cat(s: Session, args: Args) -> list[bytes]:
     """Lists the categories, or the commands of one."""
     if len(args) > 3:
-        raise wrong_arity("acl|cat")
+        raise wrong_subcommand(args)
     if len(args) == 2:
         return [category.encode() for category in CATEGORIES]
     category = _text(args[2]).lower()
     if category not in CATEGORIES:
-        raise ResponseError(f"ERR Unknown category '{_text(args[2])}'")
+        raise ResponseError(f"ERR Unknown category '{_shown(args[2])}'")
     return [name.encode() for name in sorted(category_commands(category))]
 
 
@@ -120,14 +121,16 @@ def acl_dryrun(s: Session, args: Args) -> Reply:
     """Tells whether a user might run a command, without running it."""
     name, argv = _text(args[2]), args[3:]
     if name not in s.core.permissions.users:
-        raise ResponseError(f"ERR User '{name}' not found")
-    if s.core.table.find(argv[0]) is None:
-        raise ResponseError(f"ERR Command '{_text(argv[0])}' not found")
-    wanted = s.core.resolve(s, argv)
+        raise ResponseError(f"ERR User '{_shown(args[2])}' not found")
+    wanted = s.core.table.find_for(argv)
+    if wanted is None:
+        raise ResponseError(f"ERR Command '{_shown(argv[0])}' not found")
+    if not wanted.accepts(len(argv)):
+        raise wrong_arity(wanted.name)
     try:
         s.core.permissions.deny(name, wanted, argv)
     except Denial as denial:
-        return _bytes(denial_text(name, wanted, denial))
+        return denial_text(name, wanted, denial)
     return OK
 
 
@@ -135,7 +138,7 @@ def acl_dryrun(s: Session, args: Args) -> Reply:
 def acl_genpass(s: Session, args: Args) -> bytes:
     """Returns a random password."""
     if len(args) > 3:
-        raise wrong_arity("acl|genpass")
+        raise wrong_subcommand(args)
     bits = to_int(args[2]) if len(args) == 3 else 256
     if not 0 < bits <= 4096:
         raise ResponseError(
@@ -150,18 +153,14 @@ def acl_genpass(s: Session, args: Args) -> bytes:
 def acl_log(s: Session, args: Args) -> Reply:
     """Returns what was refused lately, or forgets it."""
     if len(args) > 3:
-        raise wrong_arity("acl|log")
+        raise wrong_subcommand(args)
     log = s.core.permissions.log
     if len(args) == 3 and args[2].upper() == b"RESET":
         log.clear()
         return OK
     number = to_int(args[2]) if len(args) == 3 else 10
     now = s.core.now_ns()
-    entries = [describe_entry(entry, now) for entry in list(log)[: max(number, 0)]]
-    if s.resp == 3:
-        for entry in entries:
-            entry[b"age-seconds"] = float(entry[b"age-seconds"])
-    return entries
+    return [describe_entry(entry, now) for entry in list(log)[: max(number, 0)]]
 
 
 @command("ACL SAVE")
@@ -245,6 +244,11 @@ def acl_help(s: Session, args: Args) -> list[Status]:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
+
+
+def _shown(raw: bytes) -> str:
+    """Return a name as errors print it: a zero byte ends a C string."""
+    return _text(raw.partition(b"\0")[0])
 
 
 def _bytes(text: str) -> bytes:

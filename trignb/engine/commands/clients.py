@@ -74,7 +74,7 @@ def client_setinfo(s: Session, args: Args) -> Status:
 @command("CLIENT INFO")
 def client_info(s: Session, args: Args) -> Verbatim:
     """Describes this connection."""
-    return Verbatim(_describe(s, "client|info") + b"\n")
+    return Verbatim(describe(s, _running(s, "client|info")) + b"\n")
 
 
 @command("CLIENT LIST")
@@ -89,11 +89,16 @@ def client_list(s: Session, args: Args) -> Verbatim:
     elif len(args) != 2:
         raise syntax_error()
     lines = [
-        _describe(other, "client|list" if other is s else None)
+        describe(other, _running(s, "client|list") if other is s else None)
         for other in _sessions(s)
         if chosen(other)
     ]
     return Verbatim(b"".join(line + b"\n" for line in lines))
+
+
+def _running(s: Session, name: str) -> str | None:
+    """Return the command a client runs, None when this one is part of its last command."""
+    return None if s.core.nesting > 1 else name
 
 
 def _sessions(s: Session) -> list[Session]:
@@ -134,7 +139,7 @@ def _listens(s: Session) -> bool:
     return bool(s.channels or s.patterns or s.shard_channels)
 
 
-def _describe(s: Session, running: str | None) -> bytes:
+def describe(s: Session, running: str | None) -> bytes:
     """Return a session's line of CLIENT LIST; only a link has buffers and a descriptor."""
     core, choice, link = s.core, s.tracking, s.link
     waiting = 0 if link is None else link.query_bytes

@@ -49,7 +49,7 @@ class _Options:
 @command("SORT")
 def sort(s: Session, args: Args) -> Reply:
     """Sorts the elements of a list, set or sorted set; may store the result as a list."""
-    options = _parse(args, may_store=True)
+    options = _parse(s, args, may_store=True)
     elements = _sorted(s, args[1], options)
     if options.store is None:
         return elements
@@ -60,10 +60,10 @@ def sort(s: Session, args: Args) -> Reply:
 @command("SORT_RO")
 def sort_ro(s: Session, args: Args) -> Reply:
     """Sorts the elements of a list, set or sorted set, storing nothing."""
-    return _sorted(s, args[1], _parse(args, may_store=False))
+    return _sorted(s, args[1], _parse(s, args, may_store=False))
 
 
-def _parse(args: Args, *, may_store: bool) -> _Options:
+def _parse(s: Session, args: Args, *, may_store: bool) -> _Options:
     options = _Options()
     words = iter(range(2, len(args)))
     for i in words:
@@ -82,12 +82,25 @@ def _parse(args: Args, *, may_store: bool) -> _Options:
         elif word == b"BY" and left >= 1:
             options.by = args[next(words)]
             # A pattern that names one key for all has nothing to sort by, then or later.
-            options.unsorted = options.unsorted or b"*" not in options.by
+            if b"*" in options.by:
+                _check_pattern(s, args, "BY")
+            else:
+                options.unsorted = True
         elif word == b"GET" and left >= 1:
+            _check_pattern(s, args, "GET")
             options.get.append(args[next(words)])
         else:
             raise syntax_error()
     return options
+
+
+def _check_pattern(s: Session, args: Args, option: str) -> None:
+    """Refuse a pattern of keys to users who may not read every key."""
+    core = s.core
+    if core.permission is not None and not core.permissions.may_read_all_keys(s, args):
+        raise ResponseError(
+            f"ERR {option} option of SORT denied due to insufficient ACL permissions."
+        )
 
 
 def _sorted(s: Session, key: bytes, options: _Options) -> list[Any]:

@@ -35,8 +35,9 @@ def exec_(s: Session, args: Args) -> Reply:
     """Runs the queued commands as one unit."""
     if s.queue is None:
         raise ResponseError("ERR EXEC without MULTI")
-    queue, failed, broken = s.queue, s.queue_failed, s.watch_failed()
-    s.discard_transaction()
+    failed, broken = s.queue_failed, s.watch_failed()
+    if failed or broken:
+        s.discard_transaction()
     if failed:
         raise ResponseError(
             "EXECABORT Transaction discarded because of previous errors."
@@ -45,14 +46,18 @@ def exec_(s: Session, args: Args) -> Reply:
         return s.null_array
     core = s.core
     replies: list[Reply] = []
+    # What the transaction itself changes breaks no watch.
+    s.unwatch()
     try:
-        for cmd, argv in queue:
+        for cmd, argv in s.queue:
             try:
                 replies.append(_run_queued(s, cmd, argv))
             except ResponseError as error:
                 # Kept as a value: without its traceback, which would hold every frame alive.
                 replies.append(error.with_traceback(None))
     finally:
+        # Until now CLIENT INFO and the log of refusals show a client in MULTI.
+        s.discard_transaction()
         # What the commands did is propagated command by command, never the EXEC itself.
         core.propagate_as()
     return replies
@@ -71,8 +76,7 @@ def _run_queued(s: Session, cmd: Command, argv: Args) -> Reply:
 _NO_LONGER = {
     "command": "no permission to execute the command or subcommand",
     "key": "no permission to touch the specified keys",
-    "channel": "no permission to access one of the channels used as arguments to the "
-    "command",
+    "channel": "no permission to access one of the channels used as arguments",
 }
 
 
@@ -81,6 +85,7 @@ def _check_again(s: Session, cmd: Command, argv: Args) -> None:
     try:
         s.core.permissions.deny(s.user, cmd, argv)
     except Denial as denial:
+        s.core.permissions.note_denial(s, cmd, denial)
         raise ResponseError(
             "NOPERM ACLs rules changed between the moment the transaction was accumulated "
             "and the EXEC call. This command is no longer allowed for the following "
