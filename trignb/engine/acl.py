@@ -21,9 +21,13 @@ __all__ = [
     "AclError",
     "Denial",
     "Selector",
+    "UnknownName",
+    "UnmatchedParenthesis",
     "User",
     "add_commands",
+    "apply_rules",
     "category_commands",
+    "has_spaces",
     "hash_password",
     "merge_selectors",
     "open_user",
@@ -58,7 +62,24 @@ _WRITE: Final = 2
 
 
 class AclError(Exception):
-    """A rule Redis refuses; ``str(error)`` is the reason only."""
+    """A rule Redis refuses; ``str(error)`` is the reason only.
+
+    ``rule`` and its ``place`` among the rules are known to who applies several.
+    """
+
+    rule = ""
+    place = 0
+
+
+class UnknownName(AclError):
+    """A rule names a command or a category that is not there."""
+
+    def __init__(self) -> None:
+        super().__init__("Unknown command or category name in ACL")
+
+
+class UnmatchedParenthesis(AclError):
+    """A selector does not end."""
 
 
 class Denial(Exception):
@@ -219,7 +240,7 @@ class Selector:
             access = _LETTERS.get(letters.upper(), 0)
             if not access:
                 raise AclError("Syntax error")
-        if " " in pattern or "\0" in pattern:
+        if has_spaces(pattern):
             raise AclError("Syntax error")
         raw = pattern.encode("utf-8", "surrogateescape")
         for i, (known, had) in enumerate(self.keys):
@@ -235,7 +256,7 @@ class Selector:
                 "not valid and does not have any effect. Try 'resetchannels' to start "
                 "with an empty list of channels"
             )
-        if " " in pattern or "\0" in pattern:
+        if has_spaces(pattern):
             raise AclError("Syntax error")
         raw = pattern.encode("utf-8", "surrogateescape")
         if raw not in self.channels:
@@ -244,7 +265,7 @@ class Selector:
     def _category(self, rule: str) -> None:
         category = rule[2:]
         if category not in CATEGORIES:
-            raise AclError("Unknown command or category name in ACL")
+            raise UnknownName
         names = category_commands(category)
         if rule[0] == "+":
             self.commands |= names
@@ -264,20 +285,20 @@ class Selector:
             self._note("+" + name)
             return
         if not bar or not _is_known(command):
-            raise AclError("Unknown command or category name in ACL")
+            raise UnknownName
         if "|" in command:
             raise AclError("Allowing first-arg of a subcommand is not supported")
         if not first:
             raise AclError("Syntax error")
         if _subcommands(command):
-            raise AclError("Unknown command or category name in ACL")
+            raise UnknownName
         if command not in self.commands:
             self.first_args.setdefault(command, []).append(first)
         self._note("+" + name)
 
     def _forbid(self, name: str) -> None:
         if not _is_known(name):
-            raise AclError("Unknown command or category name in ACL")
+            raise UnknownName
         self.commands.discard(name)
         if name in _added_commands:
             self.refused.add(name)
@@ -383,6 +404,7 @@ def _matches(pattern: bytes, name: bytes) -> bool:
     return bool(matcher(pattern)(name)) if name else not pattern
 
 
+_NO_SPACES: Final = frozenset(" \t\n\v\f\r\0")
 _LETTERS = {"R": _READ, "W": _WRITE, "RW": _READ | _WRITE, "WR": _READ | _WRITE}
 _KEY_MARKS = {_READ: "%R~", _WRITE: "%W~", _READ | _WRITE: "~"}
 
@@ -562,11 +584,12 @@ def merge_selectors(rules: Iterable[str]) -> list[str]:
     """Join the words of each ``(…)`` into one rule."""
     out: list[str] = []
     group: list[str] = []
-    for rule in rules:
+    start = 0
+    for i, rule in enumerate(rules):
         if group:
             group.append(rule)
         elif rule.startswith("("):
-            group = [rule]
+            group, start = [rule], i
         else:
             out.append(rule)
             continue
@@ -574,10 +597,27 @@ def merge_selectors(rules: Iterable[str]) -> list[str]:
             out.append(" ".join(group))
             group = []
     if group:
-        raise AclError(
+        error = UnmatchedParenthesis(
             f"Unmatched parenthesis in acl selector starting at '{group[0]}'."
         )
+        error.place = start
+        raise error
     return out
+
+
+def apply_rules(user: User, rules: Iterable[str]) -> None:
+    """Apply rules in their order; raises AclError that knows its rule."""
+    for i, rule in enumerate(rules):
+        try:
+            user.apply(rule)
+        except AclError as error:
+            error.rule, error.place = rule, i
+            raise
+
+
+def has_spaces(text: str) -> bool:
+    """Whether a name or pattern has blanks or zero bytes, which no rule may have."""
+    return not _NO_SPACES.isdisjoint(text)
 
 
 def hash_password(password: bytes) -> str:

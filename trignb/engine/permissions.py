@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from trignb.engine import spec
 from trignb.engine.acl import (
     Access,
-    AclError,
     Denial,
+    UnmatchedParenthesis,
     User,
+    apply_rules,
     merge_selectors,
     open_user,
 )
@@ -101,21 +102,24 @@ class Permissions:
         user = self.users.get(name)
         draft = self.new_user(name) if user is None else user.copy()
         draft.all_channels = self.new_user(name).all_channels
-        for rule in merge_selectors(rules):
-            try:
-                draft.apply(rule)
-            except AclError as error:
-                # A zero byte ends a C string, and a rule in a text is one.
-                shown = rule.partition("\0")[0]
-                raise AclError(
-                    f"Error in ACL SETUSER modifier '{shown}': {error}"
-                ) from None
+        apply_rules(draft, merge_selectors(rules))
         if user is None:
             self.users[name] = draft
         else:
             user.take(draft)
             self._close_listeners(user)
         self.changed()
+
+    def declare_user(self, name: str, rules: Iterable[str]) -> None:
+        """Make a user as a configuration file declares it, from nothing; raises AclError."""
+        try:
+            merged = merge_selectors(rules)
+        except UnmatchedParenthesis as error:
+            error.args = ("Wrong format",)
+            raise
+        first = ["reset"] if name in self.users else []
+        apply_rules(self.new_user(name), merged)
+        self.set_user(name, [*first, *merged])
 
     def new_user(self, name: str) -> User:
         """Return a user that may do nothing yet, in no list."""
@@ -139,14 +143,18 @@ class Permissions:
         self.changed()
         return True
 
-    def replace_users(self, users: dict[str, User]) -> None:
-        """Take all users from elsewhere (ACL LOAD); a missing default stays open."""
+    def replace_users(self, users: dict[str, User], *, hang_up: bool = False) -> None:
+        """Take all users from elsewhere; a missing default stays open.
+
+        Clients whose user is gone are closed, with `hang_up` those of every user but the default
+        one, as Redis 7.2 does for ACL LOAD.
+        """
         users.setdefault("default", open_user("default"))
         gone = self.users.keys() - users.keys()
         self.users = users
         self._somebody_left = self._somebody_left or bool(gone)
         for session in list(self.core.sessions.values()):
-            if session.user in gone:
+            if session.user in gone or (hang_up and session.user != "default"):
                 session.close()
         self.changed()
 
@@ -355,7 +363,7 @@ def describe_entry(entry: LogEntry, now_ns: int) -> dict[bytes, Any]:
         b"reason": entry.reason.encode(),
         b"context": entry.context.encode(),
         b"object": entry.subject,
-        b"username": entry.username.encode(),
+        b"username": entry.username.encode("utf-8", "surrogateescape"),
         b"age-seconds": (now_ns - entry.updated_ns) // 1_000_000 / 1000,
         b"client-info": entry.client,
         b"entry-id": entry.number,

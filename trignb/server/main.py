@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trignb.api import Engine
-from trignb.engine.acl import AclError
+from trignb.engine.acl import AclError, UnknownName
 from trignb.engine.parameters import PARAMETERS, Parameter
 from trignb.engine.stats import REDIS_VERSION, package_version
 from trignb.errors import JavaScriptError, ResponseError
@@ -258,12 +258,19 @@ def _add_users(engine: Engine, users: Iterable[Directive]) -> None:
                 "A user can only be defined once in config files"
             )
         seen.add(name)
-        # The default user is there already; what is declared begins from nothing.
-        first = ["reset"] if name in engine.core.permissions.users else []
         try:
-            engine.core.permissions.set_user(name, [*first, *rules])
+            engine.core.permissions.declare_user(name, rules)
+        except UnknownName as error:
+            raise DirectiveError(
+                f"Error loading ACL rule '{error.rule}' for the user named '{name}': "
+                f"{error}"
+            ) from None
         except AclError as error:
-            raise directive.error(str(error)) from None
+            # Redis shows the word two before the rule that it refuses.
+            shown = ("user", *directive.values)[error.place]
+            raise directive.error(
+                f"Error in user declaration '{shown}': {error}"
+            ) from None
 
 
 # -- contents

@@ -95,7 +95,7 @@ def test_a_line(engine, session):
         "age": "90",
         "user": "default",
         "resp": "3",
-        "cmd": "multi",
+        "cmd": "set",
     }
     assert {name: found[name] for name in expected} == expected
 

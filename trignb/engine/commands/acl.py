@@ -12,8 +12,11 @@ from trignb.engine.acl import (
     AclError,
     Denial,
     Selector,
+    UnknownName,
+    UnmatchedParenthesis,
     User,
     category_commands,
+    has_spaces,
     merge_selectors,
 )
 from trignb.engine.args import to_int, wrong_arity
@@ -44,12 +47,18 @@ _NO_FILE = (
 def acl_setuser(s: Session, args: Args) -> Status:
     """Creates a user or changes what it may do."""
     name, *rules = map(_text, args[2:])
-    if " " in name or "\0" in name:
+    if has_spaces(name):
         raise ResponseError("ERR Usernames can't contain spaces or null characters")
     try:
         s.core.permissions.set_user(name, rules)
-    except AclError as error:
+    except UnmatchedParenthesis as error:
         raise ResponseError(f"ERR {error}") from None
+    except AclError as error:
+        # A zero byte ends a C string, and a rule in a text is one.
+        shown = error.rule.partition("\0")[0]
+        raise ResponseError(
+            f"ERR Error in ACL SETUSER modifier '{shown}': {error}"
+        ) from None
     return OK
 
 
@@ -186,12 +195,12 @@ def acl_load(s: Session, args: Args) -> Status:
     """Takes the users from the ACL file, all or none."""
     path = _file(s)
     try:
-        lines = path.read_text("utf-8", "surrogateescape").splitlines()
+        lines = path.read_text("utf-8", "surrogateescape").split("\n")
     except OSError as error:
         raise ResponseError(
             f"ERR Error loading ACLs, opening file '{path}': {error.strerror}"
         ) from None
-    s.core.permissions.replace_users(_read_users(path, lines))
+    s.core.permissions.replace_users(_read_users(s, path, lines), hang_up=True)
     return OK
 
 
@@ -202,20 +211,32 @@ def _file(s: Session) -> Path:
     return Path(name)
 
 
-def _read_users(path: Path, lines: list[str]) -> dict[str, User]:
+def _read_users(s: Session, path: Path, lines: list[str]) -> dict[str, User]:
+    """Return the users of a file; raises one error that names all that is wrong with it."""
     users: dict[str, User] = {}
-    errors = []
+    errors: list[str] = []
     for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words:
+        # A zero byte ends a C string; other blanks than these are part of a word.
+        text = line.partition("\0")[0].strip(" \t\r")
+        if not text:
             continue
-        try:
-            user = _read_user(words)
-            if user.name in users:
-                raise AclError(f"Duplicate user '{user.name}' found")
-            users[user.name] = user
-        except AclError as error:
-            errors.append(f"{path}:{number}: {error}. ")
+        words = [word for word in text.split(" ") if word]
+        place = f"{path}:{number}"
+        if words[0] != "user" or len(words) < 2:
+            errors.append(
+                f"{place} should start with user keyword followed by the username. "
+            )
+        elif has_spaces(words[1]):
+            errors.append(
+                f"'{place}: username '{words[1]}' contains invalid characters. "
+            )
+        elif words[1] in users:
+            errors.append(
+                f"WARNING: Duplicate user '{words[1]}' found on line {number}. "
+            )
+        else:
+            user = users[words[1]] = s.core.permissions.new_user(words[1])
+            errors += [f"{place}: {error}. " for error in _apply_line(user, words[2:])]
     if errors:
         raise ResponseError(
             f"ERR {''.join(errors)}WARNING: ACL errors detected, no change to the "
@@ -224,16 +245,27 @@ def _read_users(path: Path, lines: list[str]) -> dict[str, User]:
     return users
 
 
-def _read_user(words: list[str]) -> User:
-    if words[0] != "user" or len(words) < 2:
-        raise AclError("line should start with the keyword 'user' followed by the name")
-    user = User(words[1])
-    for rule in merge_selectors(words[2:]):
+def _apply_line(user: User, words: list[str]) -> list[str]:
+    """Apply the rules of a line; returns what is wrong with them.
+
+    Each unknown name is told, and of everything else what comes first.
+    """
+    errors = []
+    is_broken = False
+    try:
+        rules = merge_selectors(words)
+    except AclError as error:
+        return [str(error).removesuffix(".")]
+    for rule in rules:
         try:
             user.apply(rule)
+        except UnknownName as error:
+            errors.append(f"Error in applying operation '{rule}': {error}")
         except AclError as error:
-            raise AclError(f"{error}, modifier '{rule}'") from None
-    return user
+            if not is_broken:
+                errors.append(str(error))
+            is_broken = True
+    return errors
 
 
 @command("ACL HELP")
