@@ -242,3 +242,37 @@ def test_programs_in_the_documentation_run(
         engine = names.get("engine")
         if isinstance(engine, trignb.Engine):
             engine.close()
+
+
+# -- what comments cite
+
+
+def test_comments_cite_headings_that_are_there() -> None:
+    page = (ROOT / "docs" / "semantics.md").read_text("utf-8")
+    headings = set(re.findall(r"^#+ (.+)$", page, re.M))
+    files = [*(ROOT / "trignb").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    cited = {
+        (path.name, name)
+        for path in files
+        if path.name != "test_docs.py"
+        for name in re.findall(
+            r"docs/semantics\.md, ([A-Z][\w -]*)", path.read_text("utf-8")
+        )
+    }
+    assert len(cited) > 20
+    assert not {(path, name) for path, name in cited if name not in headings}
+
+
+def test_comments_cite_only_what_is_in_the_repository() -> None:
+    for path in [*(ROOT / "trignb").rglob("*.py"), *(ROOT / "trignb").rglob("*.js")]:
+        text = path.read_text("utf-8")
+        assert not re.search(r"\bsection \d+(\.\d+)?\b", text), path
+        for name in re.findall(r"\b(?:docs|tests|notebooks)/[\w/.-]*\w", text):
+            assert (ROOT / name).exists(), f"{path} cites {name}"
+
+
+def test_glossary_is_sorted_and_says_each_word_once() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    words = re.findall(r"^\| \*\*(.+?)\*\*", page, re.M)
+    assert len(words) > 30
+    assert words == sorted(set(words))

@@ -75,7 +75,7 @@ def test_publish_goes_to_replicas_whoever_listens(engine):
     assert [effects[0][1][0] for effects in batches] == [b"PUBLISH", b"SPUBLISH"]
 
 
-# -- keyspace notifications (keyspace semantics, section 1)
+# -- keyspace notifications (docs/semantics.md, Events)
 
 
 def notifications(engine, flags, pattern="__key*__:*"):

@@ -46,7 +46,7 @@ def tfcall(engine, *args):
     return engine.execute("TFCALL", *args)
 
 
-# -- the checks of section 4.3
+# -- the checks of docs/semantics.md, Calls
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_settled_promise_is_a_reply(engine, library) -> None:
     assert tfcall(engine, "lib.settled", 0) == b"now"
 
 
-# -- what commands a function may call (section 13.2)
+# -- what commands a function may call (docs/semantics.md, Permitted commands)
 
 
 @pytest.mark.parametrize(

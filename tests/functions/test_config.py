@@ -1,4 +1,4 @@
-"""The parameters ``redisgears_2.…``, section 11 of the specification."""
+"""The parameters ``redisgears_2.…`` (docs/semantics.md, Parameters)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TFUNCTION DEBUG, section 4.2 of the specification, and the debugger, section 15."""
+"""TFUNCTION DEBUG (docs/semantics.md, Debug subcommands), and the debugger."""
 
 from __future__ import annotations
 

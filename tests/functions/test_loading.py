@@ -85,7 +85,7 @@ def test_subcommands(engine) -> None:
     )
 
 
-# -- the order of section 2.2
+# -- the order of docs/semantics.md, Loading
 
 
 def test_not_javascript(engine) -> None:

@@ -1,4 +1,4 @@
-"""The first line of a library, section 1 of the specification."""
+"""The first line of a library (docs/semantics.md, The prologue)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies of commands as JavaScript gets them (triggers and functions, section 6.1)."""
+"""Replies of commands as JavaScript gets them (docs/semantics.md, Values in)."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_the_first_error_wins(canned: Canned) -> None:
 
 
 def test_replies_of_real_commands(engine, load) -> None:
-    """What traps 2, 4, 5 and 9 of section 16 warn of."""
+    """What surprises people who compare with other clients."""
     load(
         TELL
         + """redis.registerFunction('run', (c, ...args) => tell(c.call(...args)));

@@ -1,4 +1,4 @@
-"""What goes over the wire: section 0 of the specification, byte for byte."""
+"""What goes over the wire: byte for byte (docs/semantics.md, On the wire)."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 A handler hands an `attempt` to `Blocking.serve`. When it finds nothing and may block, the command ends as
 `Blocked`; the unit closes, the lock is released, and the calling thread sleeps on its `Waiter`. A later unit that
 touches one of the keys ends by trying the waiters again, first come first served, each try a unit
-of its own (keyspace semantics, section 8).
+of its own (docs/semantics.md, Blocked clients).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Classes of keyspace events and the text of ``notify-keyspace-events``.
 
-Source: keyspace semantics, section 1.
+See docs/semantics.md, Events.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ALL: Final = (
     GENERIC | STRING | LIST | SET | HASH | ZSET | EXPIRED | EVICTED | STREAM | MODULE
 )
 
-# What a keyspace trigger hears (triggers and functions, section 7.2): all but `new`.
+# What a keyspace trigger hears (docs/semantics.md, Keyspace triggers): all but `new`.
 TRIGGERS: Final = ALL | KEYMISS
 
 # In the order in which CONFIG GET spells them.

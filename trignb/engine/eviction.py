@@ -2,7 +2,7 @@
 
 While there is a limit a gate stands before every command. It deletes keys by ``maxmemory-policy`` until memory
 is under the limit, each as a unit of its own, and refuses what would need more where nothing is left to delete.
-Without a limit there is no gate, and nothing is counted. Source: keyspace semantics, section 4.
+Without a limit there is no gate, and nothing is counted. See docs/semantics.md, Memory limit.
 """
 
 from __future__ import annotations

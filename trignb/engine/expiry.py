@@ -1,6 +1,6 @@
 """Active expiry: the thread that deletes keys nobody asks for, and travel in time.
 
-Each deleted key is a unit of its own (keyspace semantics, section 3). The thread starts with the first
+Each deleted key is a unit of its own (docs/semantics.md, Expiry). The thread starts with the first
 deadline; while the clock is frozen it only waits, and `travel` does its work instead.
 """
 

@@ -105,7 +105,7 @@ class PubSub:
         return flags & _CLASSES if flags & (KEYSPACE | KEYEVENT) else 0
 
     def on_event(self, db: Database, _kind: int, event: bytes, key: bytes) -> None:
-        """Publish an event, the keyspace channel first (keyspace semantics, section 1)."""
+        """Publish an event, the keyspace channel first (docs/semantics.md, Events)."""
         if not (self.channels or self.patterns):
             return
         if self.flags & KEYSPACE:

@@ -49,7 +49,7 @@ _FEW: Final = {b"%d" % n: n for n in range(100)}
 def call_function(
     registry: Registry, session: Session, args: list[bytes], *, is_async: bool
 ) -> Reply:
-    """Run the function that ``args`` name, with the checks of section 4.3 in their order."""
+    """Run the function that ``args`` name, with the checks of docs/semantics.md, Calls, in their order."""
     core = registry.core
     library_name, function_name = _split_name(args[1])
     n_keys = parse_count(args[2])

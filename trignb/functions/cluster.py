@@ -1,7 +1,7 @@
 """The commands by which the shards of a cluster know each other; here is one shard, alone.
 
 Clients of a cluster send some of them when they start, so they are answered as a server without a
-cluster does. Source: triggers and functions, section 14.
+cluster does. See docs/semantics.md, Cluster functions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The parameters of triggers and functions (``redisgears_2.…``).
 
-Source: triggers and functions, section 11.
+See docs/semantics.md, Parameters.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """TFUNCTION DEBUG: what the original offers to its developers, as far as it has a meaning here.
 
-Source: triggers and functions, section 4.2.
+See docs/semantics.md, Debug subcommands.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ class LibraryHost:
     # -- commands
 
     def check(self, section: LibrarySection, argv: list[bytes]) -> Command:
-        """Return the command if this section may call it (section 13.2)."""
+        """Return the command if this section may call it (docs/semantics.md, Permitted commands)."""
         core = self.core
         access = self.registry.access
         if access is not None and not access.user_exists(section.origin.user):

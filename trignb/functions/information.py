@@ -1,4 +1,4 @@
-"""What INFO says of libraries. Source: triggers and functions, section 14."""
+"""What INFO says of libraries. See docs/semantics.md, INFO."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Libraries and stream positions in RDB files.
 
 They are one field of JSON among what a file says about its server. A plain redis-server starts on such
-a file and leaves the field out. Source: triggers and functions, section 14.
+a file and leaves the field out. See docs/semantics.md, Persistence.
 """
 
 from __future__ import annotations

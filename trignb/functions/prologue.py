@@ -1,6 +1,6 @@
 """The first line of a library: ``#!js api_version=1.0 name=lib``.
 
-Source: triggers and functions, section 1.
+See docs/semantics.md, The prologue.
 """
 
 from __future__ import annotations

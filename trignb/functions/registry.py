@@ -261,7 +261,7 @@ class Registry(Runs):
         Raises
         ------
         ResponseError
-            The text of section 2.2; `JavaScriptError` when the code itself is at fault.
+            One of the texts of docs/semantics.md, Loading; `JavaScriptError` when the code itself is at fault.
             Nothing has changed then.
         """
         library = self.build(

@@ -1,7 +1,7 @@
 """A look at every stream there is, in the background and bit by bit.
 
 Who loads a stream trigger has existing records read to it, and a primary that may write again goes
-on where it was; neither may hold up clients (triggers and functions, section 8.2). So a thread takes
+on where it was; neither may hold up clients (docs/semantics.md, The scan for a new stream trigger). So a thread takes
 down the names of one database after another and looks at a slice of them at a time. What happens to
 streams meanwhile tells of itself, by events.
 """

@@ -1,6 +1,6 @@
 """Stream triggers: who reads which stream, how far, and what became of each record.
 
-Source: triggers and functions, section 8. `Streams` listens to the engine while there is a stream trigger.
+See docs/semantics.md, Stream triggers. `Streams` listens to the engine while there is a stream trigger.
 An event of a stream queues a `Wake` for the end of the unit; it reads record after record for
 every trigger, one `RecordRun` each, until nothing is left or the trigger's window is full. The end of a
 run (the acknowledgement) goes on reading.

@@ -1,6 +1,6 @@
 """Keyspace triggers: who hears of an event, their runs, their statistics.
 
-Source: triggers and functions, section 7. `Triggers` listens to the engine. For each trigger that an
+See docs/semantics.md, Keyspace triggers. `Triggers` listens to the engine. For each trigger that an
 event fires there is one `TriggerRun`, which is everything about that run at once: what the
 notification log shows, the job at the end of the unit, and the frame to which its effects are put down.
 One object, because the path from a write to its trigger is the one people wait for.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyspaceTrigger", "TriggerRun", "TriggerStatistics", "Triggers"]
 
-# Heard even while library code runs: nobody's command caused them (section 7.3).
+# Heard even while library code runs: no command of a library caused them (docs/semantics.md, Keyspace triggers).
 _NEVER_SUPPRESSED: Final = EXPIRED | EVICTED
 
 

@@ -1,6 +1,6 @@
 """Lists: pushes and pops at both ends, ranges, moves, and the pops that wait.
 
-Order of effects of a move: the push on the destination first, then the pop (keyspace semantics, section 2).
+Order of effects of a move: the push on the destination first, then the pop (docs/semantics.md, Moves).
 """
 
 from __future__ import annotations

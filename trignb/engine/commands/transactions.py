@@ -1,4 +1,4 @@
-"""MULTI, EXEC, DISCARD, WATCH, UNWATCH. Source: keyspace semantics, section 6."""
+"""MULTI, EXEC, DISCARD, WATCH, UNWATCH. See docs/semantics.md, Transactions."""
 
 from __future__ import annotations
 
