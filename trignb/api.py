@@ -482,19 +482,31 @@ class Engine(Tables, Views, Causes):
         """
         self.core.restore(snapshot.contents)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, version: int | None = None) -> None:
         """Write keys with their deadlines, Lua functions and libraries to an RDB file.
 
-        redis-server 7.0 and later start on it and leave the JavaScript libraries out.
+        redis-server 7.2 and later start on it and leave the JavaScript libraries out.
         Commands of other threads wait meanwhile; BGSAVE lets them go on.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; one that is there is replaced.
+        version : int, optional
+            10 for a file that redis-server 7.0 reads too, 11 for one of 7.2; the engine's
+            ``rdb_version`` otherwise.
 
         Raises
         ------
+        ValueError
+            When there is no such version.
         OSError
             When the file cannot be written; one that was there stays as it was.
         """
+        if version not in (None, 10, 11):
+            raise ValueError(f"RDB version {version} cannot be written, 10 and 11 can")
         with self.core.lock, replacing(fspath(path)) as file:
-            self.saver.write(file)
+            self.saver.write(file, version)
 
     def reset(self, *, keep_libraries: bool = False) -> None:
         """Drop all keys, logs and counters, and all libraries unless they are to be kept.

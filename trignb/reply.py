@@ -6,10 +6,9 @@ Replies are typed as RESP3 types them; `to_resp2` says the same in RESP2.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
-from math import copysign, isinf
 from typing import Any, Final, TypeAlias
 
+from trignb.doubles import format_double
 from trignb.errors import ResponseError
 
 __all__ = [
@@ -23,6 +22,7 @@ __all__ = [
     "Reply",
     "SetOfLists",
     "SetReply",
+    "ShownDouble",
     "Status",
     "Verbatim",
     "format_double",
@@ -36,6 +36,12 @@ class Status(str):
     """A simple string (``+OK``)."""
 
     __slots__ = ()
+
+
+class ShownDouble(float):
+    """A double that goes over the wire as a text of its own, ``text``."""
+
+    text: bytes
 
 
 class Verbatim(bytes):
@@ -100,44 +106,6 @@ OK: Final = Status("OK")
 QUEUED: Final = Status("QUEUED")
 NULL_ARRAY: Final = NullArray()
 NO_REPLY: Final = NoReply()
-
-
-def format_double(value: float) -> bytes:
-    """Return the shortest text that reads back as `value`, laid out as Redis 7.2 does.
-
-    Whole numbers are printed in full; of the others long ones get an exponent: ``1.5``,
-    ``1e-7``, ``1.2345678901234567e+4``.
-    """
-    if value != value:
-        return b"nan"
-    if isinf(value):
-        return b"inf" if value > 0 else b"-inf"
-    if value == 0:
-        return b"-0" if copysign(1.0, value) < 0 else b"0"
-    if -_WHOLE < value < _WHOLE and value == int(value):
-        return b"%d" % int(value)
-    sign, numbers, shift = Decimal(repr(value)).as_tuple()
-    digits = "".join(map(str, numbers)).rstrip("0")
-    # value = digits * 10 ** shift
-    shift = int(shift) + len(numbers) - len(digits)
-    return (("-" if sign else "") + _lay_out(digits, shift)).encode()
-
-
-# Above it Redis no longer looks whether a double is whole.
-_WHOLE: Final = float(1 << 62)
-
-
-def _lay_out(digits: str, shift: int) -> str:
-    n = len(digits)
-    exponent = shift + n - 1
-    if shift >= 0 and abs(exponent) < n + 7:
-        return digits + "0" * shift
-    if shift < 0 and (shift > -7 or abs(exponent) < 4):
-        if n + shift > 0:
-            return digits[:shift] + "." + digits[shift:]
-        return "0." + "0" * -(n + shift) + digits
-    mantissa = digits[0] + ("." + digits[1:] if n > 1 else "")
-    return f"{mantissa}e{exponent:+d}"
 
 
 def to_resp2(value: Reply) -> Reply:

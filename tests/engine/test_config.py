@@ -428,3 +428,11 @@ def test_names_and_defaults_are_redis_own():
         if name not in told and ours.get(name) != value
     }
     assert differing == {}
+
+
+@pytest.mark.parametrize("name", ["server_cpulist", "aof_rewrite_cpulist"])
+def test_names_with_an_underscore_are_spelled_as_in_redis(name):
+    with trignb.Engine(**{name: "0-1"}) as engine:
+        told = engine.execute("CONFIG", "GET", "*cpulist")
+        assert told[name.encode()] == b"0-1"
+        assert len(told) == 4

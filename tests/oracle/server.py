@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 # What the engine is compared with, unless another is asked for.
-ORACLE: Final = os.environ.get("TRIGNB_ORACLE", "redis70")
+ORACLE: Final = os.environ.get("TRIGNB_ORACLE", "redis72")
 HOW_TO_GET: Final = {REDIS70: "a redis-server 7.0 is not installed"}
 
 # Restarts with another port when somebody else takes the free one first.

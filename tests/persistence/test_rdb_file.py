@@ -51,7 +51,7 @@ def test_a_file_comes_back():
         out.key(b"far", bytearray(b"x" * 300_000))
         out.key(b"after", b"1")
     contents = read(file.getvalue())
-    assert contents.version == 10
+    assert contents.version == 11
     assert contents.aux == {b"redis-ver": b"7.2.6"}
     assert contents.functions == [b"#!lua name=a\n"]
     zero, nine = contents.databases[0], contents.databases[9]

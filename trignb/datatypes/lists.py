@@ -32,7 +32,7 @@ class List:
         What it starts with; a list made this way chooses its encoding as a loaded one does.
     """
 
-    __slots__ = ("_head", "_is_small", "_tail", "_weight", "fill")
+    __slots__ = ("_head", "_is_small", "_long_at", "_tail", "_weight", "fill")
 
     def __init__(self, fill: int = -2, elements: Iterable[bytes] = ()) -> None:
         self.fill = fill
@@ -42,9 +42,19 @@ class List:
         self._is_small = True
         # Not below the listpack's size; meaningless once the list is long.
         self._weight = FRAME
+        # The length at which it is long though it could be short: that of a loaded one.
+        self._long_at = -1
         if elements:
             self._tail += elements
             self._choose_encoding()
+
+    @classmethod
+    def loaded_long(cls, fill: int, elements: Iterable[bytes]) -> List:
+        """Return a list that stays a quicklist, however short, until something is taken away."""
+        loaded = cls(fill)
+        loaded._tail += elements
+        loaded._is_small, loaded._long_at = False, len(loaded._tail)
+        return loaded
 
     def __repr__(self) -> str:
         return f"<List of {len(self)}, {self.encoding}>"
@@ -67,6 +77,7 @@ class List:
         twin = List(self.fill)
         twin._head, twin._tail = self._head[:], self._tail[:]
         twin._is_small, twin._weight = self._is_small, self._weight
+        twin._long_at = self._long_at
         return twin
 
     def parts(self) -> tuple[list[bytes], ...]:
@@ -197,7 +208,7 @@ class List:
     @property
     def encoding(self) -> str:
         """What OBJECT ENCODING says: ``listpack`` or ``quicklist``."""
-        if not self._is_small:
+        if not self._is_small and len(self) != self._long_at:
             self._shrink()
         return "listpack" if self._is_small else "quicklist"
 

@@ -86,6 +86,7 @@ Config = Mapping[str, Any]
 
 # The parameters that concern values, by Redis's defaults.
 DEFAULTS: Final[Config] = {
+    "rdb-version": RDB_VERSION,
     "rdbcompression": True,
     "hash-max-listpack-entries": 512,
     "hash-max-listpack-value": 64,
@@ -103,7 +104,7 @@ class EmptyValue(ValueError):
 
 
 def dump_value(
-    value: object, config: Config = DEFAULTS, version: int = RDB_VERSION
+    value: object, config: Config = DEFAULTS, version: int | None = None
 ) -> bytes:
     """Return a value's payload, footer included.
 
@@ -113,9 +114,10 @@ def dump_value(
         What the keyspace holds.
     config : mapping
         Parameter names to values, as `trignb.engine.config.Config.values` has them.
-    version : int
-        The RDB version to keep to: 10 is what Redis 7.0 reads.
+    version : int, optional
+        The RDB version to keep to, instead of the configuration's: 10 is what Redis 7.0 reads.
     """
+    version = version or config["rdb-version"]
     out = Writer(compress=config["rdbcompression"], version=version)
     SAVERS[type(value)](out, value)
     out += version.to_bytes(2, "little")
@@ -334,31 +336,40 @@ def _load_list(reader: Reader, config: Config) -> List:
 
 
 def _load_ziplist(reader: Reader, config: Config) -> List:
-    return _make_list(unpack_ziplist(reader.string()), config)
+    return _make_list(unpack_ziplist(reader.string()), config, is_long=True)
 
 
 def _load_quicklist(reader: Reader, config: Config) -> List:
+    nodes = reader.length()
     elements = []
-    for _ in range(reader.length()):
+    for _ in range(nodes):
         elements += unpack_ziplist(reader.string())
-    return _make_list(elements, config)
+    return _make_list(elements, config, is_long=nodes > 1)
 
 
 def _load_quicklist_2(reader: Reader, config: Config) -> List:
+    nodes = reader.length()
+    is_long = nodes > 1
     elements = []
-    for _ in range(reader.length()):
+    for _ in range(nodes):
         container = reader.length()
         if container not in (_PLAIN_NODE, _PACKED_NODE):
             raise ValueError("list: unknown container")
         blob = reader.string()
-        elements += [blob] if container == _PLAIN_NODE else unpack_listpack(blob)
-    return _make_list(elements, config)
+        if container == _PLAIN_NODE:
+            elements.append(blob)
+            is_long = True
+        else:
+            elements += unpack_listpack(blob)
+    return _make_list(elements, config, is_long=is_long)
 
 
-def _make_list(elements: list[bytes], config: Config) -> List:
+def _make_list(elements: list[bytes], config: Config, *, is_long: bool = False) -> List:
+    """Return a list; what came as several nodes, or in another form, stays a quicklist."""
     if not elements:
         raise EmptyValue("list: no elements")
-    return List(config["list-max-listpack-size"], elements)
+    fill = config["list-max-listpack-size"]
+    return List.loaded_long(fill, elements) if is_long else List(fill, elements)
 
 
 # -- sets

@@ -60,6 +60,17 @@ class Set(dict[bytes, None]):
         if members:
             self.add_members(members, limits)
 
+    @classmethod
+    def grown(cls, members: Iterable[bytes], limits: SetLimits) -> Set:
+        """Return a set to which members were added one by one, as Redis makes unions."""
+        grown, rest = cls(), iter(members)
+        for member in rest:
+            grown._make_room(member, limits)
+            grown[member] = None
+            if grown.encoding is HASHTABLE:
+                grown.update(dict.fromkeys(rest))
+        return grown
+
     def __repr__(self) -> str:
         return f"<Set of {len(self)}, {self.encoding}>"
 

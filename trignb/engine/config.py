@@ -28,6 +28,7 @@ _ENABLED_BY = {"debug": "enable-debug-command", "module": "enable-module-command
 
 # Parameters of the functions layer keep the underscore of their prefix.
 _MODULE_PREFIX = "redisgears_2."
+_ODD_ENDING = "-cpulist"
 
 
 class Config:
@@ -198,7 +199,9 @@ class Config:
 def _canonical_spelling(key: str) -> str:
     if key.startswith(_MODULE_PREFIX):
         return _MODULE_PREFIX + key.removeprefix(_MODULE_PREFIX).replace("_", "-")
-    return key.replace("_", "-")
+    name = key.replace("_", "-")
+    # Four names of Redis have an underscore.
+    return name.replace("-", "_") if name.endswith(_ODD_ENDING) else name
 
 
 def _as_text(value: object) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trignb.datatypes import DecimalText, Hash, List, Set, SortedSet, Stream
 from trignb.datatypes.stream import MAX_SEQUENCE
+from trignb.doubles import format_number
 
 if TYPE_CHECKING:
     from trignb.engine.database import Database
@@ -68,7 +69,7 @@ def _set(digest: bytes, value: Set) -> bytes:
 
 def _sorted_set(digest: bytes, value: SortedSet) -> bytes:
     for score, member in value.entries:
-        digest = _xor(digest, _mix(_mix(_ZERO, member), b"%.17g" % score))
+        digest = _xor(digest, _mix(_mix(_ZERO, member), format_number(score)))
     return digest
 
 

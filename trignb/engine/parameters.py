@@ -6,6 +6,8 @@ so that a client's or a test suite's CONFIG SET works, and has no effect here.
 
 from __future__ import annotations
 
+import ctypes
+import locale
 import os
 import re
 from collections.abc import Callable
@@ -364,8 +366,20 @@ def _parse_hostname(text: str, _: Any) -> str:
 
 
 def _parse_nodename(text: str, _: Any) -> str:
-    if re.search(r"[^!-~]", text) or any(c in text for c in "#,;=\"'{}()[]<>$&|?*`"):
+    if re.search(r"[\0!#-&(-+:;<>?@[\]^{-~]", text):
         raise ResponseError("Announced human node name contained invalid character")
+    return text
+
+
+def _parse_locale(text: str, _: Any) -> str:
+    """Read a locale's name; it is not applied, as it would be to the whole process."""
+    libc = ctypes.CDLL(None)
+    libc.newlocale.restype = ctypes.c_void_p
+    name = text.encode("utf-8", "surrogateescape")
+    found = libc.newlocale(1 << locale.LC_COLLATE, name, None)
+    if not found:
+        raise ResponseError("Invalid locale name")
+    libc.freelocale(ctypes.c_void_p(found))
     return text
 
 
@@ -453,13 +467,13 @@ PARAMETERS: Final = (
         "{title} {listen-addr} {server-mode}",
         _parse_title_template,
     ),
-    string("locale-collate"),
+    Parameter("locale-collate", "", _parse_locale),
     integer("io-threads", 1, 1, 128, immutable=True),
     boolean("io-threads-do-reads", False, immutable=True),
-    string("server-cpulist", alias="server_cpulist", immutable=True),
-    string("bio-cpulist", alias="bio_cpulist", immutable=True),
-    string("aof-rewrite-cpulist", alias="aof_rewrite_cpulist", immutable=True),
-    string("bgsave-cpulist", alias="bgsave_cpulist", immutable=True),
+    string("server_cpulist", immutable=True),
+    string("bio_cpulist", immutable=True),
+    string("aof_rewrite_cpulist", immutable=True),
+    string("bgsave_cpulist", immutable=True),
     choice("oom-score-adj", "no", ("no", "yes", "relative", "absolute")),
     Parameter("oom-score-adj-values", (0, 200, 800), _parse_oom_scores, _show_numbers),
     boolean("disable-thp", True, immutable=True),
@@ -520,7 +534,7 @@ PARAMETERS: Final = (
     integer("list-compress-depth", 0, 0, INT_MAX),
     integer("set-max-intset-entries", 512, 0, INT64_MAX),
     integer("set-max-listpack-entries", 128, 0, INT64_MAX),
-    memory("set-max-listpack-value", 64),
+    integer("set-max-listpack-value", 64, 0, INT64_MAX),
     integer("zset-max-listpack-entries", 128, 0, INT64_MAX, "zset-max-ziplist-entries"),
     memory("zset-max-listpack-value", 64, alias="zset-max-ziplist-value"),
     memory("hll-sparse-max-bytes", 3000),
@@ -549,6 +563,8 @@ PARAMETERS: Final = (
     boolean("rdbcompression", True),
     boolean("rdb-del-sync-files", False),
     boolean("rdb-save-incremental-fsync", True),
+    # Ours: 10 for a Redis 7.0 that reads files and payloads, or follows this engine.
+    integer("rdb-version", 11, 10, 11, hidden=True),
     integer("rdb-key-save-delay", 0, -INT_MAX - 1, INT_MAX, hidden=True),
     integer(
         "loading-process-events-interval-bytes", 2 << 20, 1024, INT_MAX, hidden=True
@@ -568,7 +584,7 @@ PARAMETERS: Final = (
     boolean("aof-use-rdb-preamble", True),
     boolean("aof-timestamp-enabled", False),
     boolean("aof-rewrite-incremental-fsync", True),
-    boolean("aof-disable-auto-gc", False),
+    boolean("aof-disable-auto-gc", False, hidden=True),
     # -- replication
     string("replicaof", alias="slaveof", immutable=True),
     string("masteruser"),
@@ -620,7 +636,7 @@ PARAMETERS: Final = (
     integer("cluster-announce-bus-port", 0, 0, 65535),
     integer("cluster-announce-tls-port", 0, 0, 65535),
     Parameter("cluster-announce-hostname", "", _parse_hostname),
-    Parameter("cluster-announce-human-nodename", "", _parse_nodename),
+    Parameter("cluster-announce-human-nodename", "", _parse_nodename, binary=True),
     choice(
         "cluster-preferred-endpoint-type", "ip", ("ip", "hostname", "unknown-endpoint")
     ),

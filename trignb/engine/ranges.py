@@ -5,11 +5,12 @@ A range is resolved once, to the ranks ``start`` to before ``stop``; every comma
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 
-from trignb.engine.args import to_float
 from trignb.errors import ResponseError
 
 if TYPE_CHECKING:
@@ -41,10 +42,29 @@ class ScoreRange:
         return (start, stop) if start < stop else (0, 0)
 
 
+# What C's strtod takes: blanks in front, a zero byte ends the text, nothing at all is zero.
+_NUMBER = re.compile(
+    rb"(?:[ \t\n\v\f\r]*(?P<number>[+-]?(?:inf(?:inity)?"
+    rb"|(?P<hex>0x)(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?[0-9]+)?"
+    rb"|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)))?(?:\0.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 def _score_end(text: bytes) -> tuple[float, bool]:
     excluded = text[:1] == b"("
-    error = "ERR min or max is not a float"
-    return to_float(text[1:] if excluded else text, error), excluded
+    match = _NUMBER.fullmatch(text, excluded)
+    if match is None:
+        raise ResponseError("ERR min or max is not a float")
+    number = match["number"]
+    if number is None:
+        return 0.0, excluded
+    if match["hex"] is None:
+        return float(number), excluded
+    try:
+        return float.fromhex(number.decode()), excluded
+    except OverflowError:
+        return -inf if number[:1] == b"-" else inf, excluded
 
 
 # Ends of a range of members: before everything, a member, after everything.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final
 
 __all__ = ["library"]
@@ -165,10 +166,15 @@ def _pack_bytes(text: bytes) -> bytes:
     return struct.pack(">BI", 0xDB, n) + text
 
 
+def _fits(number: float) -> bool:
+    """Whether a number has a place among C's floats, infinity included."""
+    return abs(number) < 3e38 or abs(number) == inf
+
+
 def _pack_number(number: float) -> bytes:
     if isinstance(number, float):
         if number != int(number) if abs(number) < 2**63 else True:
-            single = struct.pack(">f", number) if abs(number) < 3e38 else b""
+            single = struct.pack(">f", number) if _fits(number) else b""
             if single and struct.unpack(">f", single)[0] == number:
                 return b"\xca" + single
             return struct.pack(">Bd", 0xCB, number)

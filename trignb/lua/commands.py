@@ -188,7 +188,10 @@ def function_family(libraries: Libraries) -> CommandFamily:
     @command("FUNCTION DUMP")
     def function_dump(s: Session, args: Args) -> bytes:
         """Serializes all libraries."""
-        return dump_functions([lib.code for lib in libraries.loaded.values()])
+        return dump_functions(
+            [lib.code for lib in libraries.loaded.values()],
+            s.core.config.values["rdb-version"],
+        )
 
     @command("FUNCTION RESTORE")
     def function_restore(s: Session, args: Args) -> Status:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from trignb.doubles import format_number
 from trignb.errors import ResponseError
 from trignb.reply import (
     BigNumber,
     NullArray,
     Reply,
     SetReply,
+    ShownDouble,
     Status,
     Verbatim,
     to_resp2,
@@ -26,8 +28,6 @@ MakeTable = Callable[[Any], LuaTable]
 
 _LONG_MIN: Final = -(1 << 63)
 _LONG_MAX: Final = (1 << 63) - 1
-# Above it Lua's %.17g gives a number an exponent.
-_PLAIN_DIGITS: Final = 10**17
 _DEEPEST: Final = 1000
 # The field of an error's table that says that INFO knows of it, as Redis calls it.
 COUNTED: Final = b"ignore_error_stats_update"
@@ -61,8 +61,8 @@ def _resp3_to_lua(reply: Reply, table: MakeTable) -> Any:
         return None
     if kind is Status:
         return table({b"ok": reply.encode()})
-    if kind is float:
-        return table({b"double": reply})
+    if kind is float or kind is ShownDouble:
+        return table({b"double": float(reply)})
     if kind is list:
         return table([_resp3_to_lua(item, table) for item in reply])
     if kind is dict:
@@ -181,10 +181,8 @@ def to_integer(number: float) -> int:
 
 
 def number_argument(number: float) -> bytes:
-    """Return a Lua number as an argument of a command (C's ``%.17g``)."""
-    if isinstance(number, int) and abs(number) < _PLAIN_DIGITS:
-        return b"%d" % number
-    return b"%.17g" % float(number)
+    """Return a Lua number as an argument of a command; ``1e8`` becomes ``1e+8``."""
+    return format_number(float(number))
 
 
 def one_line(text: bytes) -> str:

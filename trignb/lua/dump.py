@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from trignb.datatypes.crc64 import crc64
-from trignb.datatypes.rdb import RDB_VERSION, Reader, Writer, is_intact
+from trignb.datatypes.rdb import Reader, Writer, is_intact
 from trignb.errors import ResponseError
 
 __all__ = ["dump_functions", "load_functions"]
@@ -15,13 +15,13 @@ _LIBRARY: Final = 245
 _FOOTER: Final = 10
 
 
-def dump_functions(codes: list[bytes]) -> bytes:
-    """Return the payload of libraries."""
+def dump_functions(codes: list[bytes], version: int) -> bytes:
+    """Return the payload of libraries, of an RDB version."""
     out = Writer(compress=True)
     for code in codes:
         out.append(_LIBRARY)
         out.string(code)
-    out += RDB_VERSION.to_bytes(2, "little")
+    out += version.to_bytes(2, "little")
     return bytes(out) + crc64(out).to_bytes(8, "little")
 
 

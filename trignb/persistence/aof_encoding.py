@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from trignb.datatypes.crc64 import crc64
 from trignb.datatypes.rdb import RDB_VERSION, dump_value, load_value
 from trignb.persistence.annotations import annotate
-from trignb.persistence.rdb_file import FILE_VERSION
 from trignb.resp.propagated import ENCODED, NO_DB, encode_batch, encode_request
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from trignb.persistence.aof_output import AofOutput
 
 __all__ = ["AofEncoder"]
+
+Config = Mapping[str, Any]
 
 # What concerns other clients only is for replicas, and what redis-server has no command for
 # becomes an annotation.
@@ -68,7 +70,7 @@ class AofEncoder:
         for _, args in batch:
             # Of what is written most no name is so long.
             if len(args[0]) >= _SHORTEST and _is_special(args[0]):
-                batch = _translated(batch)
+                batch = _translated(batch, self._core.config.values)
                 break
         data, db = encode_batch(batch, self.db)
         if self.is_stamped and data:
@@ -93,7 +95,7 @@ def _is_special(name: bytes) -> bool:
     return name in _NOT_KEPT or name in _WITH_PAYLOAD
 
 
-def _translated(batch: list[Effect]) -> list[Effect]:
+def _translated(batch: list[Effect], config: Config) -> list[Effect]:
     """Return a batch without what is not kept, and with annotations."""
     kept = [effect for effect in batch if effect[1][0].lower() not in _NOT_KEPT]
     if len(kept) < len(batch) and len(kept) <= _FRAMED_ONE:
@@ -102,15 +104,15 @@ def _translated(batch: list[Effect]) -> list[Effect]:
     return [
         (ENCODED, [annotate(args)])
         if args[0].startswith(_INTERNAL)
-        else (db, _for_older(args))
+        else (db, _payload_for(args, config["rdb-version"]))
         for db, args in kept
     ]
 
 
-def _for_older(args: list[bytes]) -> list[bytes]:
-    """Return a command with a payload that Redis 7.0 reads too, as it reads our RDB files."""
+def _payload_for(args: list[bytes], version: int) -> list[bytes]:
+    """Return a command whose payload is of no newer version than our RDB files."""
     name = args[0].lower()
-    if name not in _WITH_PAYLOAD:
+    if version >= RDB_VERSION or name not in _WITH_PAYLOAD:
         return args
     at = _WITH_PAYLOAD[name]
     if name == b"function" and args[1].lower() != b"restore":
@@ -119,8 +121,8 @@ def _for_older(args: list[bytes]) -> list[bytes]:
     if payload[-_FOOTER:-8] != RDB_VERSION.to_bytes(2, "little"):
         return args
     if name == b"function":
-        body = payload[:-_FOOTER] + FILE_VERSION.to_bytes(2, "little")
+        body = payload[:-_FOOTER] + version.to_bytes(2, "little")
         payload = body + crc64(body).to_bytes(8, "little")
     else:
-        payload = dump_value(load_value(payload), version=FILE_VERSION)
+        payload = dump_value(load_value(payload), version=version)
     return [*args[:at], payload, *args[at + 1 :]]

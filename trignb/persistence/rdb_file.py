@@ -1,8 +1,8 @@
 """RDB files: the whole keyspace in one file.
 
 A file is a header, then opcodes: what is known of the server, the libraries of functions, and for each database
-its keys, each with its deadline before it; an end mark and a CRC-64. Files are written in version 10, which
-Redis 7.0 and all later ones read; version 11 only adds forms that 7.0 refuses. Source: rdb.c of Redis 5 to 7.2.
+its keys, each with its deadline before it; an end mark and a CRC-64. Files are written in version 11, as
+Redis 7.2 writes them, or in version 10, which Redis 7.0 reads: the parameter ``rdb-version``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 Config = Mapping[str, Any]
 Progress = Callable[[int, int], object]
 
-FILE_VERSION: Final = 10
 _MAGIC: Final = b"REDIS"
 _HEADER: Final = 9
 # The first version with a checksum.
@@ -76,14 +75,15 @@ class RdbWriter:
     file : binary file
         What is written to, from where it stands.
     config : mapping
-        Parameters by name; ``rdbcompression`` and ``rdbchecksum`` matter.
-    version : int
-        11 allows the forms of 7.2.
+        Parameters by name; ``rdbcompression``, ``rdbchecksum`` and ``rdb-version`` matter.
+    version : int, optional
+        Instead of the configuration's ``rdb-version``.
     """
 
     def __init__(
-        self, file: BinaryIO, config: Config, version: int = FILE_VERSION
+        self, file: BinaryIO, config: Config, version: int | None = None
     ) -> None:
+        version = version or config["rdb-version"]
         self._file = file
         self._out = Writer(compress=config["rdbcompression"], version=version)
         self._has_checksum = config["rdbchecksum"]

@@ -14,7 +14,7 @@ from trignb.engine.files import replacing
 from trignb.engine.sizes import estimate_database
 from trignb.engine.spec import WRITE
 from trignb.engine.stats import REDIS_VERSION
-from trignb.persistence.rdb_file import FILE_VERSION, RdbWriter
+from trignb.persistence.rdb_file import RdbWriter
 from trignb.persistence.shutdown import Shutdown
 from trignb.persistence.snapshot import Snapshot
 
@@ -98,7 +98,7 @@ class Saver:
         core.saves.failed = False
         self._choose_gate()
 
-    def write(self, file: BinaryIO, version: int = FILE_VERSION) -> None:
+    def write(self, file: BinaryIO, version: int | None = None) -> None:
         """Write the keys and functions there are; the lock is held."""
         with self.begin(
             RdbWriter(file, self.core.config.values, version),
@@ -217,7 +217,7 @@ class Saver:
 
     def _write_snapshot(self, file: BinaryIO, snapshot: Snapshot, facts: Facts) -> None:
         saves = self.core.saves
-        writer = RdbWriter(file, self.core.config.values, FILE_VERSION)
+        writer = RdbWriter(file, self.core.config.values)
         with self.begin(writer, facts, snapshot.functions) as out:
             for written in snapshot.write(out):
                 if self._stop.is_set():

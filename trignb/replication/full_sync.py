@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
 
-from trignb.persistence.rdb_file import FILE_VERSION, RdbWriter
+from trignb.persistence.rdb_file import RdbWriter
 from trignb.persistence.snapshot import Snapshot
 from trignb.replication.replica import SENDING, WAITING, Replica
 
@@ -170,7 +170,7 @@ class FullSyncs:
 
     def _write(self, file: BinaryIO, snapshot: Snapshot, facts: Facts) -> bool:
         only_functions = all(r.wants_only_functions for r in self._group)
-        out = RdbWriter(file, self.core.config.values, FILE_VERSION)
+        out = RdbWriter(file, self.core.config.values)
         with self._saver.begin(out, facts, snapshot.functions):
             if only_functions:
                 return True

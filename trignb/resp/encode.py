@@ -19,6 +19,7 @@ from trignb.reply import (
     Reply,
     SetOfLists,
     SetReply,
+    ShownDouble,
     Status,
     Verbatim,
     format_double,
@@ -145,7 +146,7 @@ def _write_scalar(append: Append, value: Reply, resp: int) -> None:
         truth = (b"#t\r\n", b"#f\r\n") if resp == 3 else (b":1\r\n", b":0\r\n")
         append(truth[not value])
     elif isinstance(value, float):
-        text = format_double(value)
+        text = value.text if type(value) is ShownDouble else format_double(value)
         append(b",%b\r\n" % text if resp == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
     elif isinstance(value, Verbatim) and resp == 3:
         head = value.format.encode()

@@ -62,7 +62,7 @@ _PROTECTED: Final = (
     b"change permanent. 2) Alternatively you can just disable the protected mode by editing "
     b"the Redis configuration file, and setting the protected mode option to 'no', and then "
     b"restarting the server. 3) If you started the server manually just for testing, "
-    b"restart it with the '--protected-mode no' option. 4) Setup a an authentication "
+    b"restart it with the '--protected-mode no' option. 4) Set up an authentication "
     b"password for the default user. NOTE: You only need to do one of the above things in "
     b"order for the server to start accepting connections from the outside.\r\n"
 )
@@ -341,7 +341,7 @@ class Server:
 
     def _greet(self, sock: socket.socket, name: Any, listener: Listener) -> None:
         sock.setblocking(False)
-        is_local = bool(listener.path) or name[0] in ("127.0.0.1", "::1")
+        is_local = bool(listener.path) or _is_loopback(name[0])
         if not listener.path:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._keep_alive(sock)
@@ -439,3 +439,8 @@ def _turn_away(sock: socket.socket, text: bytes) -> None:
     with contextlib.suppress(OSError, ssl.SSLError):
         sock.send(text)
     sock.close()
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether Redis takes a client's address for this machine's own."""
+    return address.startswith("127.") or address == "::1"

@@ -27,6 +27,7 @@ from trignb.engine.commands.sorted_sets import zadd
 from trignb.engine.events import ZSET
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
+from trignb.reply import ShownDouble
 
 if TYPE_CHECKING:
     from trignb.engine.session import Session
@@ -120,7 +121,14 @@ def _unit(text: bytes) -> float:
 
 def _position(s: Session, place: Place) -> list[Reply]:
     texts = [_show_degrees(degrees) for degrees in place]
-    return [float(text) for text in texts] if s.resp == 3 else [*texts]
+    return list(map(_as_double, texts)) if s.resp == 3 else [*texts]
+
+
+def _as_double(text: bytes) -> ShownDouble:
+    """Return a double that keeps all of its decimals in RESP3."""
+    number = ShownDouble(text)
+    number.text = text
+    return number
 
 
 def _show_degrees(degrees: float) -> bytes:

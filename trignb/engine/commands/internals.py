@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from zlib import crc32
 
 from trignb.datatypes import STRING_TYPES, List
 from trignb.datatypes.packed import pack_listpack
@@ -106,7 +108,7 @@ def _room(size: int) -> int:
     return -(-size // step) * step
 
 
-# -- hash tables, which here are Python's and tell nothing of their chains
+# -- hash tables, which here are Python's and tell nothing of their own chains
 
 
 def _htstats(s: Session, args: Args) -> Verbatim:
@@ -117,8 +119,8 @@ def _htstats(s: Session, args: Args) -> Verbatim:
         raise ResponseError("ERR Out of range database")
     db = databases[number]
     return Verbatim(
-        f"[Dictionary HT]\n{_table_text(len(db.data))}"
-        f"[Expires HT]\n{_table_text(len(db.expires))}".encode()
+        f"[Dictionary HT]\n{_table_text(db.data, _is_full(args))}"
+        f"[Expires HT]\n{_table_text(db.expires, _is_full(args))}".encode()
     )
 
 
@@ -130,15 +132,39 @@ def _htstats_key(s: Session, args: Args) -> Verbatim:
             "ERR The value stored at the specified key is not represented using an hash "
             "table"
         )
-    return Verbatim(_table_text(len(value)).encode())
+    return Verbatim(_table_text(value, _is_full(args)).encode())
 
 
-def _table_text(count: int) -> str:
-    text = "Hash table 0 stats (main hash table):\n"
+def _is_full(args: Args) -> bool:
+    """Whether chains are asked for too; what else stands there is read over."""
+    return len(args) > 3 and args[3].lower() == b"full"
+
+
+def _table_text(keys: Collection[bytes], full: bool) -> str:
+    text, count = "Hash table 0 stats (main hash table):\n", len(keys)
     if not count:
         return text + "No stats available for empty dictionaries\n"
     size = max(1 << (count - 1).bit_length(), _LEAST_TABLE)
-    return f"{text} table size: {size}\n number of elements: {count}\n"
+    text += f" table size: {size}\n number of elements: {count}\n"
+    return text + _chains_text(keys, size) if full else text
+
+
+def _chains_text(keys: Collection[bytes], size: int) -> str:
+    """Return what is told of a table's chains, as if keys were spread by their CRC-32."""
+    slots = Counter(crc32(key) % size for key in keys)
+    chains = Counter(slots.values())
+    chains[0] = size - len(slots)
+    mean = len(keys) / len(slots)
+    return (
+        f" different slots: {len(slots)}\n max chain length: {max(chains)}\n"
+        f" avg chain length (counted): {mean:.2f}\n"
+        f" avg chain length (computed): {mean:.2f}\n"
+        " Chain length distribution:\n"
+    ) + "".join(
+        f"   {length}: {number} ({number / size:.2%})\n"
+        for length, number in sorted(chains.items())
+        if number
+    )
 
 
 # -- clients and memory
@@ -200,8 +226,8 @@ INTERNALS: Final[dict[bytes, Subcommand]] = {
     b"CLIENT-EVICTION": Subcommand(_client_eviction, 2),
     b"CRASH-AND-RECOVER": Subcommand(_refuse, -2),
     b"DROP-CLUSTER-PACKET-FILTER": Subcommand(_accept, 3),
-    b"HTSTATS": Subcommand(_htstats, 3),
-    b"HTSTATS-KEY": Subcommand(_htstats_key, 3),
+    b"HTSTATS": Subcommand(_htstats, -3),
+    b"HTSTATS-KEY": Subcommand(_htstats_key, -3),
     b"LEAK": Subcommand(_accept, 3),
     b"MALLCTL": Subcommand(_mallctl, -3),
     b"MALLCTL-STR": Subcommand(_mallctl, -3),

@@ -75,12 +75,12 @@ def command_docs(s: Session, args: Args) -> dict[bytes, Any]:
 @command("COMMAND LIST")
 def command_list(s: Session, args: Args) -> list[bytes]:
     """Lists the names of commands, all or those that pass a filter."""
+    everything = list(_with_subcommands(_commands(s)))
     if len(args) == 2:
-        return [c.name.encode() for c in _commands(s)]
+        return [c.name.encode() for c in everything]
     if len(args) != 5 or args[2].upper() != b"FILTERBY":
         raise syntax_error()
     kind, value = args[3].upper(), args[4]
-    everything = list(_with_subcommands(_commands(s)))
     if kind == b"MODULE":
         found = [c for c in everything if module_of(c) == value]
     elif kind == b"ACLCAT":

@@ -282,7 +282,9 @@ def _store(s: Session, args: Args, combine: Combine, event: bytes) -> int:
     if not members:
         db.delete_target(target)
         return 0
-    db.assign(target, Set(members, s.core.limits.sets))
+    limits = s.core.limits.sets
+    is_cut = combine is _intersection
+    db.assign(target, Set(members, limits) if is_cut else Set.grown(members, limits))
     db.changed(SET, event, target)
     return len(members)
 

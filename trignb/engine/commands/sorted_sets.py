@@ -14,6 +14,7 @@ from trignb.engine.args import (
     syntax_error,
     to_float,
     to_int,
+    wrong_arity,
 )
 from trignb.engine.blocking import NOTHING, to_timeout
 from trignb.engine.events import ZSET
@@ -97,8 +98,11 @@ def _add(s: Session, key: bytes, given: Args, options: _AddOptions) -> Reply:
     zset = db.lookup_type(key, SortedSet)
     if zset is None and options.xx:
         return None if options.incr else 0
-    held = zset if zset is not None else SortedSet()
-    limits = s.core.limits
+    held, limits = zset, s.core.limits
+    if held is None:
+        held = SortedSet()
+        # A new one is made for as many members as there are pairs, repeated ones included.
+        held.is_small = len(scores) <= limits.zset_entries
     added = updated = 0
     score: float | None = None
     for member, change in zip(given[1::2], scores, strict=True):
@@ -189,7 +193,9 @@ def zrevrank(s: Session, args: Args) -> Reply:
 
 def _rank(s: Session, args: Args, *, reverse: bool) -> Reply:
     with_score = len(args) == 4
-    if len(args) > 4 or (with_score and args[3].upper() != b"WITHSCORE"):
+    if len(args) > 4:
+        raise wrong_arity("zrevrank" if reverse else "zrank")
+    if with_score and args[3].upper() != b"WITHSCORE":
         raise syntax_error()
     zset = s.db.read_type(args[1], SortedSet)
     if zset is None or args[2] not in zset:
