@@ -215,7 +215,8 @@ def test_resetstat(engine):
 def test_every_field_of_redis_is_there(oracle, engine):
     theirs = oracle.connect(3).execute("INFO", "everything").decode()
     names = {line.partition(":")[0] for line in theirs.splitlines() if ":" in line}
-    ours = set(fields(engine, "everything"))
+    with engine.serve():
+        ours = set(fields(engine, "everything"))
     missing = {
         name
         for name in names - ours
@@ -224,3 +225,12 @@ def test_every_field_of_redis_is_there(oracle, engine):
         )
     }
     assert missing == set()
+
+
+def test_where_servers_listen(engine, tmp_path):
+    path = str(tmp_path / "x.sock")
+    assert "listener0" not in fields(engine, "server")
+    with engine.serve(unixsocket=path) as server:
+        told = fields(engine, "server")
+        assert told["listener0"] == f"name=tcp,bind=127.0.0.1,port={server.port}"
+        assert told["listener1"] == f"name=unix,bind={path}"

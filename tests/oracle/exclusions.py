@@ -30,7 +30,6 @@ class Exclusion:
     setup: str | None = None
     invocation: str | None = None
     fields: tuple[str, ...] = ()
-    before: str = ""
     varies: bool = False
 
     def matches(self, row: Row) -> bool:
@@ -40,15 +39,6 @@ class Exclusion:
             and self.setup in (None, " ; ".join(row.setup))
             and self.invocation in (None, " ; ".join(row.steps))
         )
-
-    def holds_for(self, version: str) -> bool:
-        """Whether the entry holds for a server of this version."""
-        return not self.before or version_of(version) < version_of(self.before)
-
-
-def version_of(text: str) -> tuple[int, ...]:
-    """Return ``7.0.15`` as numbers that compare."""
-    return tuple(map(int, text.split(".")))
 
 
 @cache
@@ -66,12 +56,10 @@ def read_exclusions() -> list[Exclusion]:
     ]
 
 
-def exclusions_of(row: Row, side: str, version: str = "") -> list[Exclusion]:
+def exclusions_of(row: Row, side: str) -> list[Exclusion]:
     """Return the entries for a row on one side, ``engine`` or ``oracle``."""
     return [
         exclusion
         for exclusion in read_exclusions()
-        if exclusion.side == side
-        and exclusion.matches(row)
-        and (not version or exclusion.holds_for(version))
+        if exclusion.side == side and exclusion.matches(row)
     ]

@@ -33,8 +33,6 @@ RANDOM = {"randomkey", "hrandfield", "srandmember", "zrandmember"}
 # server's own affair, and integers that Redis shares are idle since it started.
 OPAQUE = {"dump", "scan on", "object idletime"}
 NEAR_MS = 2000
-# Options of SET that a replica can do without; 7.0 leaves them out more often.
-SET_CONDITIONS = {b"GET", b"NX", b"XX"}
 
 
 @dataclass
@@ -152,22 +150,7 @@ def reply_agrees(name: str, ours: Any, theirs: Any) -> bool:
         return bool(shape(ours) == shape(theirs))
     if name in OPAQUE:
         return type(ours) is type(theirs)
-    if name == "object encoding" and ours == b"listpack":
-        # 7.0 has no listpacks for lists and sets yet.
-        return theirs in (b"listpack", b"quicklist", b"hashtable")
-    if name.startswith(("z", "geo")) and same_number(ours, theirs):
-        return True
     return same(ours, theirs)
-
-
-def same_number(ours: Any, theirs: Any) -> bool:
-    """Whether two scores are one number; 7.0 writes large ones in another notation."""
-    if not (type(ours) is type(theirs) is bytes):
-        return False
-    try:
-        return float(ours) == float(theirs)
-    except ValueError:
-        return False
 
 
 def same(ours: Any, theirs: Any) -> bool:
@@ -240,14 +223,9 @@ def effects_agree(ours: list[Effect], theirs: list[Effect]) -> bool:
 
 
 def plain_effect(effect: Effect) -> Effect:
-    """Even out how 7.0 and 7.2 spell the same command.
-
-    7.0 rewrites SET with a deadline even when it is spelled as propagated already.
-    """
+    """Leave out the database of a frame, and how a name was spelled."""
     db, args = effect
     args = [arg.upper() if is_word(arg) else arg for arg in args]
-    if args[0] == b"SET":
-        args = [*args[:3], *(arg for arg in args[3:] if arg not in SET_CONDITIONS)]
     # The database of the frame around a transaction is that of whatever came before.
     return (0 if args[0] in (b"MULTI", b"EXEC") else db), args
 

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oracle.exclusions import version_of
 from oracle.pair import Pair
 from trignb.engine.spec import BLOCKING
 from trignb.engine.table import FAMILIES
@@ -47,8 +46,6 @@ GROUPS = {
 # Not compared here: they need a second server, wait for replicas or for a key, change what
 # they choose at random or by the clock, or take seconds.
 LEFT_OUT = {"migrate", "wait", "waitaof", "randomkey", "spop", "xadd", "pfselftest"}
-# Their arguments changed in 7.2, which the engine follows.
-NEW_IN_72 = {"zrank", "zrevrank"}
 
 KEYS = [b"a", b"b", b"c", b"h", b"", b"\xff\x00"]
 FIELDS = [b"f", b"g", b"n", b""]
@@ -380,9 +377,6 @@ def names_under_test() -> list[str]:
 def test_odd_arguments_get_the_same_answer(
     name: str, oracle_runner: OracleRunner, counts: Counter[str]
 ) -> None:
-    if name in NEW_IN_72 and version_of(oracle_runner.version) < (7, 2):
-        counts["commands not tried with odd arguments: 7.2 changed them"] += 1
-        return
     choose = random.Random(name)
     pair = Pair(oracle_runner)
     try:

@@ -104,15 +104,9 @@ def peer(row: Row, request: pytest.FixtureRequest) -> int:
 
 @pytest.mark.parametrize("row", RUN_HERE, ids=lambda row: row.id)
 def test_engine_does_what_the_table_says(
-    row: Row,
-    engine_runner: EngineRunner,
-    peer: int,
-    counts: Counter[str],
-    request: pytest.FixtureRequest,
+    row: Row, engine_runner: EngineRunner, peer: int, counts: Counter[str]
 ) -> None:
-    # Only a row with a second server depends on which one is installed.
-    version = request.getfixturevalue("oracle").version if row.needs_peer else ""
-    let_off = exclusions_of(row, "engine", version)
+    let_off = exclusions_of(row, "engine")
     if any(not exclusion.fields for exclusion in let_off):
         counts[f"rows not run on the engine: {let_off[0].reason}"] += 1
         return
@@ -128,7 +122,7 @@ def test_engine_does_what_the_table_says(
 def test_oracle_does_what_the_table_says(
     row: Row, oracle_runner: OracleRunner, peer: int, counts: Counter[str]
 ) -> None:
-    let_off = exclusions_of(row, "oracle", oracle_runner.version)
+    let_off = exclusions_of(row, "oracle")
     if any(not exclusion.fields for exclusion in let_off):
         counts[f"rows not run on redis-server: {let_off[0].reason}"] += 1
         return
@@ -158,7 +152,7 @@ def test_every_exclusion_speaks_of_a_row_that_is_run() -> None:
 
 def test_no_exclusion_for_the_engine_is_stale() -> None:
     for exclusion in read_exclusions():
-        may_agree = exclusion.varies or exclusion.before or not exclusion.fields
+        may_agree = exclusion.varies or not exclusion.fields
         if exclusion.side == "engine" and not may_agree:
             rows = [row for row in RUN_HERE if exclusion.matches(row)]
             assert any(differs_there(row, exclusion) for row in rows), exclusion

@@ -113,6 +113,7 @@ def _server(core: Core) -> Fields:
     now_ns = core.clock.read()
     uptime_s = max(now_ns - core.started_ns, 0) // _SECOND_NS
     hz = core.config.values["hz"]
+    places = [place for server in core.servers for place in server.places()]
     return {
         "redis_version": REDIS_VERSION,
         "redis_git_sha1": "00000000",
@@ -140,6 +141,7 @@ def _server(core: Core) -> Fields:
         "executable": sys.executable,
         "config_file": core.config.file,
         "io_threads_active": 0,
+        **{f"listener{i}": place for i, place in enumerate(places)},
     }
 
 

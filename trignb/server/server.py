@@ -177,6 +177,16 @@ class Server:
             self.loop.add(listener.sock, _Acceptor(self, listener))
         self.listeners += found
 
+    def places(self) -> list[str]:
+        """Return where it listens, as INFO tells it: ``name=tcp,bind=127.0.0.1,port=6379``."""
+        bound = "".join(f"bind={host}," for host in self.host.split())
+        found = [
+            f"name={name},{bound}port={port}"
+            for name, port in (("tcp", self.port), ("tls", self.tls_port))
+            if port
+        ]
+        return found + [f"name=unix,bind={x.path}" for x in self.listeners if x.path]
+
     # -- running
 
     def start(self) -> Server:
