@@ -47,7 +47,7 @@ def test_rows_of_the_event_table_hold_while_a_trace_is_open(long: bool) -> None:
     rows = [row for row in RUN_HERE if not row.needs_peer]
     wrong = []
     for row in rows if long else rows[::6]:
-        let_off = exclusions_of(row, "engine", "")
+        let_off = exclusions_of(row, "engine")
         if any(not exclusion.fields for exclusion in let_off):
             continue
         runner = TracedRunner()
