@@ -111,8 +111,13 @@ def _sorted(s: Session, key: bytes, options: _Options) -> list[Any]:
         raise wrong_type()
     elements = [] if value is None else _elements(value)
     unsorted, alpha, by = options.unsorted, options.alpha, options.by
-    if unsorted and type(value) is Set and options.store is not None:
-        # A set has no order of its own; replicas and AOF have to store the same list.
+    if (
+        unsorted
+        and type(value) is Set
+        and (options.store is not None or s.core.frame.origin == "script")
+    ):
+        # A set has no order of its own; replicas and AOF have to store the same list, and
+        # scripts are to do the same whenever they run.
         unsorted, alpha, by = False, True, None
     if unsorted:
         if options.descending and type(value) is not Set:

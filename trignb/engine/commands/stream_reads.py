@@ -94,6 +94,11 @@ def _parse(s: Session, args: Args, *, is_grouped: bool) -> _Read:
             _take_streams(read, args[at + 1 :])
             break
         if word == b"block" and more:
+            if s.core.frame.origin == "script":
+                name = args[0].decode("utf-8", "surrogateescape")
+                raise ResponseError(
+                    f"ERR {name} command is not allowed with BLOCK option from scripts"
+                )
             read.timeout_s = _to_timeout(s, args[at + 1])
             at += 2
         elif word == b"count" and more:

@@ -289,6 +289,7 @@ def _parse_options(s: Session, args: Args, *, adding: bool) -> _Options:
             raise ResponseError(
                 "ERR syntax error, XTRIM must be called with a trimming strategy"
             )
+        _effective_limit(s, limit, given=limit_is_given, is_rough=is_rough)
         return _Options(at, None, may_create, wanted, has_sequence)
     limit = _effective_limit(s, limit, given=limit_is_given, is_rough=is_rough)
     trim = _Trim(strategy == b"minid", bound, is_rough, limit, bound_at)
