@@ -17,6 +17,8 @@ __all__ = [
     "OK",
     "QUEUED",
     "BigNumber",
+    "BigNumberText",
+    "MapOfPairs",
     "NoReply",
     "NullArray",
     "Reply",
@@ -52,6 +54,18 @@ class Verbatim(bytes):
 
 class BigNumber(int):
     """A RESP3 big number."""
+
+    __slots__ = ()
+
+
+class BigNumberText(bytes):
+    """A RESP3 big number of a script's, which need not be a number."""
+
+    __slots__ = ()
+
+
+class MapOfPairs(list[Any]):
+    """A map as a list of ``(key, value)``, whose keys Python cannot hash or tell apart."""
 
     __slots__ = ()
 
@@ -110,24 +124,34 @@ NO_REPLY: Final = NoReply()
 
 def to_resp2(value: Reply) -> Reply:
     """Lower a reply to the types RESP2 has: int, bytes, Status, list, null, error."""
+    try:
+        return _to_resp2(value)
+    except RecursionError:
+        # A script's arrays within arrays, thousands deep, which are RESP2's own already.
+        return value
+
+
+def _to_resp2(value: Reply) -> Reply:
     kind = type(value)
     if kind is bytes or kind is int or value is None or kind is Status:
         return value
     if kind is list or kind is tuple or kind is SetOfLists:
-        return [to_resp2(item) for item in value]
+        return [_to_resp2(item) for item in value]
     if kind is dict:
         flat = []
         for key, item in value.items():
-            flat.append(to_resp2(key))
-            flat.append(to_resp2(item))
+            flat.append(_to_resp2(key))
+            flat.append(_to_resp2(item))
         return flat
+    if kind is MapOfPairs:
+        return [_to_resp2(item) for pair in value for item in pair]
     if kind is SetReply or kind is set or kind is frozenset:
-        return [to_resp2(item) for item in value]
+        return [_to_resp2(item) for item in value]
     if kind is float:
         return format_double(value)
     if kind is bool:
         return int(value)
-    if kind is Verbatim:
+    if kind is Verbatim or kind is BigNumberText:
         return bytes(value)
     if kind is BigNumber:
         return b"%d" % value

@@ -129,11 +129,11 @@ def test_binary_chunks_are_refused(engine: trignb.Engine) -> None:
     reply = engine.execute(
         "EVAL", "local f, e = loadstring(string.dump(function() end)) return e", 0
     )
-    assert reply == b"attempt to load chunk with wrong mode"
+    assert reply == b"[string \"\x1bLuaQ\"]:1: unexpected symbol near 'char(27)'"
 
 
 @pytest.mark.parametrize(
-    "name", ["io", "debug", "require", "dofile", "python", "getfenv"]
+    "name", ["io", "debug", "require", "dofile", "python", "print"]
 )
 def test_the_sandbox_has_no(engine: trignb.Engine, name: str) -> None:
     with pytest.raises(trignb.ResponseError, match="nonexistent global variable"):

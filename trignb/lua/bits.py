@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any, Final
+
+from trignb.lua.arguments import ArgumentError, number
 
 __all__ = ["LIBRARY"]
 
 _MASK: Final = 0xFFFFFFFF
+# Adding it to a number leaves the rounded number in the low bits of the double.
 _MAGIC: Final = 6755399441055744.0
 
-
-class ArgumentError(Exception):
-    """An argument Lua refuses; ``str(error)`` is the text."""
+Answer = tuple[bool, Any]
 
 
-def to_bits(value: Any, position: int, name: str) -> int:
-    """Return a Lua number as 32 bits, rounded as the original's arithmetic does."""
-    if isinstance(value, bytes):
-        try:
-            value = float(value)
-        except ValueError:
-            value = None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        got = "no value" if value is None else _lua_type(value)
-        raise ArgumentError(
-            f"bad argument #{position} to '{name}' (number expected, got {got})"
-        )
-    if isinstance(value, float):
-        value = int(value + _MAGIC - _MAGIC) if abs(value) < 2**51 else int(value)
-    return int(value) & _MASK
-
-
-def _lua_type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    return "string" if isinstance(value, bytes) else "table"
+def to_bits(args: tuple[Any, ...], position: int) -> int:
+    """Return an argument as 32 bits, rounded as the original's arithmetic does."""
+    value = float(number(args, position))
+    # The low half of the double's bits, whatever became of the rest.
+    (bits,) = struct.unpack("<Q", struct.pack("<d", value + _MAGIC))
+    return int(bits) & _MASK
 
 
 def signed(bits: int) -> int:
@@ -43,79 +30,72 @@ def signed(bits: int) -> int:
     return bits - (1 << 32) if bits & 0x80000000 else bits
 
 
-def _fold(
-    name: str, combine: Callable[[int, int], int]
-) -> Callable[..., tuple[bool, Any]]:
-    def operation(n: int, *values: Any) -> tuple[bool, Any]:
-        numbers = [to_bits(v, i, name) for i, v in enumerate(values or (None,), 1)]
-        total = numbers[0]
-        for number in numbers[1:]:
-            total = combine(total, number)
-        return False, signed(total)
-
-    return _guarded(operation)
-
-
-def _shift(
-    name: str, move: Callable[[int, int], int]
-) -> Callable[..., tuple[bool, Any]]:
-    def operation(n: int, value: Any = None, by: Any = None) -> tuple[bool, Any]:
-        moved = move(to_bits(value, 1, name), to_bits(by, 2, name) & 31)
-        return False, signed(moved & _MASK)
-
-    return _guarded(operation)
-
-
-def _guarded(
-    operation: Callable[..., tuple[bool, Any]],
-) -> Callable[..., tuple[bool, Any]]:
-    def guarded(n: int, *values: Any) -> tuple[bool, Any]:
+def _guarded(operation: Callable[..., int | bytes]) -> Callable[..., Answer]:
+    def guarded(n: int, *args: Any) -> Answer:
         try:
-            return operation(n, *values)
+            return False, operation(args)
         except ArgumentError as error:
             return True, str(error).encode()
 
     return guarded
 
 
-def _tobit(n: int, value: Any = None) -> tuple[bool, Any]:
-    return False, signed(to_bits(value, 1, "tobit"))
+def _fold(combine: Callable[[int, int], int]) -> Callable[..., int]:
+    def operation(args: tuple[Any, ...]) -> int:
+        total = to_bits(args, 1)
+        for position in range(2, len(args) + 1):
+            total = combine(total, to_bits(args, position))
+        return signed(total)
+
+    return operation
 
 
-def _bnot(n: int, value: Any = None) -> tuple[bool, Any]:
-    return False, signed(~to_bits(value, 1, "bnot") & _MASK)
+def _shift(move: Callable[[int, int], int]) -> Callable[..., int]:
+    def operation(args: tuple[Any, ...]) -> int:
+        value, by = to_bits(args, 1), to_bits(args, 2)
+        return signed(move(value, by & 31) & _MASK)
+
+    return operation
 
 
-def _bswap(n: int, value: Any = None) -> tuple[bool, Any]:
-    raw = to_bits(value, 1, "bswap").to_bytes(4, "little")
-    return False, signed(int.from_bytes(raw, "big"))
+def _tobit(args: tuple[Any, ...]) -> int:
+    return signed(to_bits(args, 1))
 
 
-def _tohex(n: int, value: Any = None, digits: Any = None) -> tuple[bool, Any]:
-    bits = to_bits(value, 1, "tohex")
-    width = 8 if digits is None else signed(to_bits(digits, 2, "tohex"))
+def _bnot(args: tuple[Any, ...]) -> int:
+    return signed(~to_bits(args, 1) & _MASK)
+
+
+def _bswap(args: tuple[Any, ...]) -> int:
+    raw = to_bits(args, 1).to_bytes(4, "little")
+    return signed(int.from_bytes(raw, "big"))
+
+
+def _tohex(args: tuple[Any, ...]) -> bytes:
+    bits = to_bits(args, 1)
+    width = 8 if len(args) < 2 else signed(to_bits(args, 2))
     text = b"%08x" % bits
     if width < 0:
         text, width = text.upper(), -width
-    return False, text[8 - min(width, 8) :]
+    return text[8 - min(width, 8) :]
 
 
-_FUNCTIONS: Final[dict[bytes, Callable[..., tuple[bool, Any]]]] = {
-    b"tobit": _guarded(_tobit),
-    b"bnot": _guarded(_bnot),
-    b"bswap": _guarded(_bswap),
-    b"tohex": _guarded(_tohex),
-    b"band": _fold("band", lambda a, b: a & b),
-    b"bor": _fold("bor", lambda a, b: a | b),
-    b"bxor": _fold("bxor", lambda a, b: a ^ b),
-    b"lshift": _shift("lshift", lambda a, n: a << n),
-    b"rshift": _shift("rshift", lambda a, n: a >> n),
-    b"arshift": _shift("arshift", lambda a, n: signed(a) >> n),
-    b"rol": _shift("rol", lambda a, n: a << n | a >> (32 - n)),
-    b"ror": _shift("ror", lambda a, n: a >> n | a << (32 - n)),
+_FUNCTIONS: Final[dict[bytes, Callable[..., int | bytes]]] = {
+    b"tobit": _tobit,
+    b"bnot": _bnot,
+    b"bswap": _bswap,
+    b"tohex": _tohex,
+    b"band": _fold(lambda a, b: a & b),
+    b"bor": _fold(lambda a, b: a | b),
+    b"bxor": _fold(lambda a, b: a ^ b),
+    b"lshift": _shift(lambda a, n: a << n),
+    b"rshift": _shift(lambda a, n: a >> n),
+    b"arshift": _shift(lambda a, n: signed(a) >> n),
+    b"rol": _shift(lambda a, n: a << n | a >> (32 - n)),
+    b"ror": _shift(lambda a, n: a >> n | a << (32 - n)),
 }
 
 LIBRARY: Final[dict[bytes, dict[bytes, Any]]] = {
-    b"functions": _FUNCTIONS,
+    b"functions": {name: _guarded(work) for name, work in _FUNCTIONS.items()},
     b"constants": {},
 }

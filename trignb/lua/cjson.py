@@ -7,290 +7,195 @@ while it is not too sparse; null is a value of its own, ``cjson.null``.
 from __future__ import annotations
 
 import json
-import math
+import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["library"]
+from trignb.lua.arguments import ArgumentError, number, text_of, to_int32
+from trignb.lua.jsontext import JsonError, parse
 
-Answer = tuple[bool, Any]
+if TYPE_CHECKING:
+    from trignb.lua.marks import Tree
 
-_ESCAPES: Final = {
-    **{code: b"\\u%04x" % code for code in range(0x20)},
-    0x22: b'\\"',
-    0x5C: b"\\\\",
-    0x2F: b"\\/",
-    0x08: b"\\b",
-    0x09: b"\\t",
-    0x0A: b"\\n",
-    0x0C: b"\\f",
-    0x0D: b"\\r",
-    0x7F: b"\\u007f",
-}
+__all__ = ["library", "new_instance"]
 
+Answer = tuple[Any, ...]
 
-class JsonError(Exception):
-    """What cjson raises as a Lua error."""
-
-
-class _Null:
-    """``cjson.null``; a light userdata to Lua."""
+# Texts that Python's reader and cjson read alike hold none of these: escapes of code points, a minus before a
+# zero, a NUL; and Python's goes less deep.
+_READ_APART: Final = re.compile(rb"\\u|-0|\x00")
+_DEEP: Final = 100
+_INT_MAX: Final = 2**31 - 1
 
 
 class Codec:
-    """Encoder and decoder with the settings of one Lua state."""
+    """Encoder and decoder with the settings of one ``cjson``."""
 
-    def __init__(
-        self, table: Callable[[Any], Any], is_table: Callable[[Any], bool]
-    ) -> None:
-        self.table = table
-        self.is_table = is_table
-        self.null = _Null()
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
         self.sparse_convert, self.sparse_ratio, self.sparse_safe = False, 2, 10
         self.encode_depth = self.decode_depth = 1000
         self.precision = 14
-        self.encode_invalid: Any = False
+        self.encode_invalid: bool | bytes = False
         self.decode_invalid = True
         self.keep_buffer = True
 
-    # -- encoding
-
-    def encode(self, value: Any) -> bytes:
-        """Return the JSON text of a Lua value."""
-        out: list[bytes] = []
-        self._encode(value, out, 0)
-        return b"".join(out)
-
-    def _encode(self, value: Any, out: list[bytes], depth: int) -> None:
-        if value is None or isinstance(value, _Null):
-            out.append(b"null")
-        elif value is True or value is False:
-            out.append(b"true" if value else b"false")
-        elif isinstance(value, bytes):
-            out.append(self._string(value))
-        elif isinstance(value, (int, float)):
-            out.append(self._number(value))
-        elif self.is_table(value):
-            self._encode_table(value, out, depth + 1)
-        else:
-            raise JsonError("Cannot serialise function: type not supported")
-
-    def _string(self, text: bytes) -> bytes:
-        parts = [_ESCAPES.get(byte) or bytes((byte,)) for byte in text]
-        return b'"' + b"".join(parts) + b'"'
-
-    def _number(self, number: float) -> bytes:
-        if not math.isfinite(number):
-            if self.encode_invalid == "null":
-                return b"null"
-            if not self.encode_invalid:
-                raise JsonError("Cannot serialise number: must not be NaN or Inf")
-            return b"nan" if number != number else (b"inf" if number > 0 else b"-inf")
-        return b"%.*g" % (self.precision, float(number))
-
-    def _encode_table(self, value: Any, out: list[bytes], depth: int) -> None:
-        if depth > self.encode_depth:
-            raise JsonError(f"Cannot serialise, excessive depth ({depth})")
-        items = list(value.items())
-        length = self._array_length(items)
-        if length is not None:
-            out.append(b"[")
-            for at in range(1, length + 1):
-                if at > 1:
-                    out.append(b",")
-                self._encode(value[at], out, depth)
-            out.append(b"]")
-            return
-        out.append(b"{")
-        for at, (key, item) in enumerate(items):
-            if at:
-                out.append(b",")
-            out.append(self._key(key) + b":")
-            self._encode(item, out, depth)
-        out.append(b"}")
-
-    def _key(self, key: Any) -> bytes:
-        if isinstance(key, bytes):
-            return self._string(key)
-        if isinstance(key, (int, float)) and not isinstance(key, bool):
-            return b'"' + self._number(key) + b'"'
-        raise JsonError(
-            "Cannot serialise boolean: table key must be a number or string"
+    def encoding(self) -> Answer:
+        """Return the settings of ``json.lua``, which writes."""
+        return (
+            self.sparse_convert,
+            self.sparse_ratio,
+            self.sparse_safe,
+            self.encode_depth,
+            self.precision,
+            self.encode_invalid,
         )
-
-    def _array_length(self, items: list[tuple[Any, Any]]) -> int | None:
-        """Return the length of the array a table is, None for an object."""
-        if not items:
-            return None
-        longest = 0
-        for key, _ in items:
-            whole = type(key) is int and key > 0
-            if not whole:
-                return None
-            longest = max(longest, key)
-        sparse = (
-            self.sparse_ratio > 0
-            and longest > len(items) * self.sparse_ratio
-            and longest > self.sparse_safe
-        )
-        if sparse:
-            if not self.sparse_convert:
-                raise JsonError("Cannot serialise table: excessively sparse array")
-            return None
-        return longest
 
     # -- decoding
 
     def decode(self, text: bytes) -> Any:
-        """Return the Lua value of a JSON text."""
-        try:
-            value = json.loads(
-                text.decode("utf-8", "surrogateescape"),
-                parse_constant=self._constant,
-                strict=False,
-            )
-        except JsonError:
-            raise
-        except (ValueError, RecursionError) as error:
-            raise JsonError(_describe(text, error)) from None
-        return self._to_lua(value, 0)
-
-    def _constant(self, name: str) -> float:
-        if not self.decode_invalid:
-            raise JsonError("Expected value but found invalid token at character 1")
-        return float(name.replace("Infinity", "inf"))
+        """Return the Lua value of a JSON text; raises JsonError."""
+        if not _READ_APART.search(text):
+            try:
+                return self._to_lua(json.loads(text, parse_constant=_refuse), 0)
+            except (ValueError, RecursionError):
+                pass
+        return parse(
+            text,
+            self.tree.table,
+            self.tree.null,
+            allow_invalid=self.decode_invalid,
+            deepest=self.decode_depth,
+        )
 
     def _to_lua(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind is str:
+            return value.encode("utf-8")
         if value is None:
-            return self.null
-        if isinstance(value, str):
-            return value.encode("utf-8", "surrogateescape")
-        if isinstance(value, (list, dict)):
-            if depth >= self.decode_depth:
-                raise JsonError(f"Found too many nested data structures ({depth + 1})")
-            if isinstance(value, list):
-                items = [self._to_lua(item, depth + 1) for item in value]
-                return self.table(items)
-            return self.table(
+            return self.tree.null
+        if kind is list or kind is dict:
+            if depth >= min(self.decode_depth, _DEEP):
+                raise ValueError("too deep")
+            depth += 1
+            if kind is list:
+                return self.tree.table([self._to_lua(item, depth) for item in value])
+            return self.tree.table(
                 {
-                    key.encode("utf-8", "surrogateescape"): self._to_lua(
-                        item, depth + 1
-                    )
+                    key.encode("utf-8"): self._to_lua(item, depth)
                     for key, item in value.items()
                 }
             )
-        return float(value) if isinstance(value, int) and abs(value) > 2**53 else value
+        return float(value) if kind is int and abs(value) > 2**53 else value
 
 
-# What Python's decoder expects, and how cjson says it.
-_EXPECTED: Final = (
-    ("property name", "object key string"),
-    ("':' delimiter", "colon"),
-    ("',' delimiter", "comma or {end} end"),
-)
+def _refuse(_name: str) -> float:
+    raise ValueError("not a number of JSON's")
 
 
-def _describe(text: bytes, error: Exception) -> str:
-    at = getattr(error, "pos", 0)
-    message = getattr(error, "msg", "")
-    if message == "Extra data":
-        expected = "the end"
-    else:
-        expected = next(
-            (ours for theirs, ours in _EXPECTED if theirs in message), "value"
-        )
-    if "{end}" in expected:
-        opened = max(text.rfind(b"[", 0, at), text.rfind(b"{", 0, at))
-        end = "array" if text[opened : opened + 1] == b"[" else "object"
-        expected = expected.replace("{end}", end)
-    token = "invalid token" if text[at:].strip() else "T_END"
-    place = at + 1 if token != "T_END" else len(text) + 1
-    return f"Expected {expected} but found {token} at character {place}"
+def library(tree: Tree) -> dict[bytes, dict[bytes, Any]]:
+    """Return the library as functions that answer (failed, value…)."""
+    return _instance(Codec(tree))
 
 
-def library(
-    table: Callable[[Any], Any], is_table: Callable[[Any], bool]
-) -> dict[bytes, dict[bytes, Any]]:
-    """Return the library as functions that answer (failed, value)."""
-    codec = Codec(table, is_table)
-
-    def guarded(work: Callable[..., Any]) -> Callable[..., Answer]:
-        def call(n: int, *args: Any) -> Answer:
-            try:
-                return False, work(n, *args)
-            except JsonError as error:
-                return True, str(error).encode("utf-8", "surrogateescape")
-
-        return call
-
-    def encode(n: int, *args: Any) -> bytes:
-        if n != 1:
-            raise JsonError("bad argument #1 to 'encode' (expected 1 argument)")
-        return codec.encode(args[0] if args else None)
-
+def _instance(codec: Codec) -> dict[bytes, dict[bytes, Any]]:
     def decode(n: int, *args: Any) -> Any:
         if n != 1:
-            raise JsonError("bad argument #1 to 'decode' (expected 1 argument)")
-        text = args[0] if args else None
-        if isinstance(text, (int, float)) and not isinstance(text, bool):
-            text = b"%.14g" % text
-        if not isinstance(text, bytes):
-            raise JsonError("bad argument #1 to 'decode' (string expected, got nil)")
-        return codec.decode(text)
+            raise ArgumentError.bad(1, "expected 1 argument")
+        return codec.decode(text_of(args, 1))
 
-    def setting(name: str, low: int, high: int) -> Callable[..., Any]:
-        def change(n: int, value: Any = None) -> Any:
-            if value is not None:
-                if not isinstance(value, (int, float)) or not low <= value <= high:
-                    raise JsonError(
-                        f"bad argument #1 to '{name}' "
-                        f"(expected integer between {low} and {high})"
-                    )
-                setattr(codec, name, int(value))
-            return getattr(codec, name)
-
-        return change
-
-    def sparse(n: int, convert: Any = None, ratio: Any = None, safe: Any = None) -> Any:
-        if convert is not None:
-            codec.sparse_convert = bool(convert)
-        if ratio is not None:
-            codec.sparse_ratio = int(ratio)
-        if safe is not None:
-            codec.sparse_safe = int(safe)
-        return codec.sparse_convert
-
-    def invalid(name: str) -> Callable[..., Any]:
-        def change(n: int, value: Any = None) -> Any:
-            if value is not None:
-                setattr(
-                    codec, name, value.decode() if isinstance(value, bytes) else value
-                )
-            return getattr(codec, name)
-
-        return change
-
-    def keep_buffer(n: int, value: Any = None) -> bool:
-        if value is not None:
-            codec.keep_buffer = bool(value)
-        return codec.keep_buffer
-
-    def new(n: int) -> Any:
-        raise JsonError("cjson.new is not available to scripts")
-
-    functions: dict[bytes, Any] = {
-        b"encode": guarded(encode),
-        b"decode": guarded(decode),
-        b"encode_sparse_array": guarded(sparse),
-        b"encode_max_depth": guarded(setting("encode_depth", 1, 2**31 - 1)),
-        b"decode_max_depth": guarded(setting("decode_depth", 1, 2**31 - 1)),
-        b"encode_number_precision": guarded(setting("precision", 1, 14)),
-        b"encode_keep_buffer": guarded(keep_buffer),
-        b"encode_invalid_numbers": guarded(invalid("encode_invalid")),
-        b"decode_invalid_numbers": guarded(invalid("decode_invalid")),
-        b"new": guarded(new),
+    functions = {
+        b"decode": decode,
+        b"encode_max_depth": _limit(codec, "encode_depth", _INT_MAX),
+        b"decode_max_depth": _limit(codec, "decode_depth", _INT_MAX),
+        b"encode_number_precision": _limit(codec, "precision", 14),
+        b"encode_keep_buffer": _switch(codec, "keep_buffer"),
+        b"encode_invalid_numbers": _switch(codec, "encode_invalid", b"null"),
+        b"decode_invalid_numbers": _switch(codec, "decode_invalid"),
     }
+    many = {b"encode_sparse_array": _sparse_array(codec)}
     return {
-        b"functions": functions,
-        b"constants": {b"null": codec.null, b"_NAME": b"cjson", b"_VERSION": b"2.1.0"},
+        b"functions": {name: _guarded(f) for name, f in functions.items()},
+        b"many": {name: _guarded(f) for name, f in many.items()},
+        b"constants": {b"_NAME": b"cjson", b"_VERSION": b"2.1.0"},
+        b"settings": {b"encoding": codec.encoding},
     }
+
+
+def new_instance(tree: Tree) -> dict[bytes, dict[bytes, Any]]:
+    """Return what ``cjson.new`` makes: the library once more, with settings of its own."""
+    return _instance(Codec(tree))
+
+
+def _guarded(work: Callable[..., Any]) -> Callable[..., Answer]:
+    def call(n: int, *args: Any) -> Answer:
+        try:
+            answer = work(n, *args)
+        except (JsonError, ArgumentError) as error:
+            return True, str(error).encode("utf-8", "surrogateescape")
+        return (False, *answer) if type(answer) is tuple else (False, answer)
+
+    return call
+
+
+def _at_most(n: int, most: int) -> None:
+    if n > most:
+        raise ArgumentError.bad(most + 1, "found too many arguments")
+
+
+def _is_given(args: tuple[Any, ...], position: int) -> bool:
+    return position <= len(args) and args[position - 1] is not None
+
+
+def _integer(args: tuple[Any, ...], position: int, low: int, high: int) -> int:
+    value = to_int32(number(args, position))
+    if not low <= value <= high:
+        raise ArgumentError.bad(1, f"expected integer between {low} and {high}")
+    return value
+
+
+def _choice(args: tuple[Any, ...], *more: bytes) -> bool | bytes:
+    """Read a setting that is on or off, or one of the words."""
+    value = args[0]
+    if isinstance(value, bool):
+        return value
+    text = text_of(args, 1)
+    if text in (b"on", b"off"):
+        return text == b"on"
+    if text in more:
+        return text
+    raise ArgumentError.bad(1, f"invalid option '{text.decode('latin-1')}'")
+
+
+def _limit(codec: Codec, name: str, high: int) -> Callable[..., Any]:
+    def change(n: int, *args: Any) -> Any:
+        _at_most(n, 1)
+        if _is_given(args, 1):
+            setattr(codec, name, _integer(args, 1, 1, high))
+        return getattr(codec, name)
+
+    return change
+
+
+def _switch(codec: Codec, name: str, *more: bytes) -> Callable[..., Any]:
+    def change(n: int, *args: Any) -> Any:
+        _at_most(n, 1)
+        if _is_given(args, 1):
+            setattr(codec, name, _choice(args, *more))
+        return getattr(codec, name)
+
+    return change
+
+
+def _sparse_array(codec: Codec) -> Callable[..., Any]:
+    def change(n: int, *args: Any) -> Answer:
+        _at_most(n, 3)
+        if _is_given(args, 1):
+            codec.sparse_convert = bool(_choice(args))
+        if _is_given(args, 2):
+            codec.sparse_ratio = _integer(args, 2, 0, _INT_MAX)
+        if _is_given(args, 3):
+            codec.sparse_safe = _integer(args, 3, 0, _INT_MAX)
+        return codec.sparse_convert, codec.sparse_ratio, codec.sparse_safe
+
+    return change

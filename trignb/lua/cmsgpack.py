@@ -4,68 +4,81 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from math import inf
 from typing import Any, Final
+
+from trignb.lua.arguments import ArgumentError, integer, text_of
+from trignb.lua.marks import MARKS, Tree
 
 __all__ = ["library"]
 
-Answer = tuple[bool, Any]
+Answer = tuple[Any, ...]
 
 # Deeper tables are cut off as nil, as the original does.
 _DEEPEST: Final = 16
+# Unpacking goes no deeper than Lua's C calls may.
+_DEEPEST_INPUT: Final = 150
+# More values than Lua's stack holds.
+_MOST_VALUES: Final = 7900
+_MAP: Final = MARKS["map"]
 
 
 class PackError(Exception):
     """What cmsgpack raises as a Lua error."""
 
 
-class Codec:
-    """Packs and unpacks for one Lua state."""
+class _Packer:
+    """Packs values that `Tree.read` has taken apart."""
 
-    def __init__(
-        self, table: Callable[[Any], Any], is_table: Callable[[Any], bool]
-    ) -> None:
-        self.table = table
-        self.is_table = is_table
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+        self.at = 0
 
-    # -- packing
-
-    def pack(self, value: Any, depth: int = 0) -> bytes:
-        """Return one value's bytes."""
-        if value is None or depth > _DEEPEST:
-            return b"\xc0"
-        if value is True or value is False:
+    def pack(self) -> bytes:
+        """Return the bytes of the value that begins here."""
+        value = self.values[self.at]
+        self.at += 1
+        if value is _MAP:
+            return self._table()
+        kind = type(value)
+        if kind is bool:
             return b"\xc3" if value else b"\xc2"
-        if isinstance(value, bytes):
+        if kind is bytes:
             return _pack_bytes(value)
-        if isinstance(value, (int, float)):
+        if kind is int or kind is float:
             return _pack_number(value)
-        if self.is_table(value):
-            return self._pack_table(value, depth)
         return b"\xc0"
 
-    def _pack_table(self, value: Any, depth: int) -> bytes:
-        items = list(value.items())
-        keys = [key for key, _ in items]
+    def _table(self) -> bytes:
+        count = self.values[self.at]
+        self.at += 1
+        keys, packed = [], []
+        for _ in range(count):
+            key = self.values[self.at]
+            keys.append(key if type(key) is int else None)
+            packed.append((self.pack(), self.pack()))
         if _is_array(keys):
-            parts = [self.pack(value[at], depth + 1) for at in range(1, len(keys) + 1)]
-            return _header(len(parts), 0x90, 0xDC) + b"".join(parts)
-        body = b"".join(
-            self.pack(key, depth + 1) + self.pack(item, depth + 1)
-            for key, item in items
-        )
-        return _header(len(items), 0x80, 0xDE) + body
+            items: list[bytes] = [b""] * count
+            for key, (_, item) in zip(keys, packed, strict=True):
+                items[key - 1] = item  # type: ignore[operator]
+            return _header(count, 0x90, 0xDC) + b"".join(items)
+        body = b"".join(key + item for key, item in packed)
+        return _header(count, 0x80, 0xDE) + body
 
-    # -- unpacking
 
-    def unpack(self, data: bytes, at: int) -> tuple[Any, int]:
+class _Unpacker:
+    def __init__(self, tree: Tree, data: bytes) -> None:
+        self.tree = tree
+        self.data = data
+
+    def unpack(self, at: int) -> tuple[Any, int]:
         """Return the value at an offset and the offset behind it."""
         try:
-            return self._unpack(data, at)
+            return self._unpack(at, 0)
         except (IndexError, struct.error):
             raise PackError("Missing bytes in input.") from None
 
-    def _unpack(self, data: bytes, at: int) -> tuple[Any, int]:
+    def _unpack(self, at: int, depth: int) -> tuple[Any, int]:
+        data = self.data
         code = data[at]
         at += 1
         if code < 0x80:
@@ -73,38 +86,58 @@ class Codec:
         if code >= 0xE0:
             return code - 256, at
         if code < 0x90:
-            return self._map(data, at, code & 15)
+            return self._map(at, code & 15, depth)
         if code < 0xA0:
-            return self._array(data, at, code & 15)
+            return self._array(at, code & 15, depth)
         if code < 0xC0:
-            return _take(data, at, code & 31)
+            return self._take(at, code & 31)
         if code in _CONSTANTS:
             return _CONSTANTS[code], at
         if code in _NUMBERS:
             form = _NUMBERS[code]
             (number,) = form.unpack_from(data, at)
-            return number, at + form.size
+            return _lua_number(number), at + form.size
         if code in _LENGTHS:
             form, kind = _LENGTHS[code]
             (n,) = form.unpack_from(data, at)
             at += form.size
             if kind == "bytes":
-                return _take(data, at, n)
-            return (self._array if kind == "array" else self._map)(data, at, n)
+                return self._take(at, n)
+            return (self._array if kind == "array" else self._map)(at, n, depth)
         raise PackError("Bad data format in input.")
 
-    def _array(self, data: bytes, at: int, n: int) -> tuple[Any, int]:
+    def _take(self, at: int, n: int) -> tuple[bytes, int]:
+        if at + n > len(self.data):
+            raise PackError("Missing bytes in input.")
+        return self.data[at : at + n], at + n
+
+    def _array(self, at: int, n: int, depth: int) -> tuple[Any, int]:
+        self._check(depth)
         items = {}
         for i in range(1, n + 1):
-            items[i], at = self._unpack(data, at)
-        return self.table({k: v for k, v in items.items() if v is not None}), at
+            value, at = self._unpack(at, depth + 1)
+            if value is not None:
+                items[i] = value
+        if len(items) == n:
+            return self.tree.table(list(items.values())), at
+        return self.tree.table(items), at
 
-    def _map(self, data: bytes, at: int, n: int) -> tuple[Any, int]:
-        pairs = {}
+    def _map(self, at: int, n: int, depth: int) -> tuple[Any, int]:
+        self._check(depth)
+        pairs: list[tuple[Any, Any]] = []
         for _ in range(n):
-            key, at = self._unpack(data, at)
-            pairs[key], at = self._unpack(data, at)
-        return self.table(pairs), at
+            key, at = self._unpack(at, depth + 1)
+            value, at = self._unpack(at, depth + 1)
+            if key is None:
+                raise PackError("table index is nil")
+            if key != key:
+                raise PackError("table index is NaN")
+            pairs.append((key, value))
+        return self.tree.from_pairs(pairs), at
+
+    def _check(self, depth: int) -> None:
+        if depth > _DEEPEST_INPUT:
+            raise PackError("too many nested tables in input")
 
 
 _CONSTANTS: Final = {0xC0: None, 0xC2: False, 0xC3: True}
@@ -114,16 +147,14 @@ _NUMBERS: Final = {
     0xCC: struct.Struct(">B"),
     0xCD: struct.Struct(">H"),
     0xCE: struct.Struct(">I"),
-    0xCF: struct.Struct(">Q"),
+    # As the original reads it, which has no unsigned numbers of this size.
+    0xCF: struct.Struct(">q"),
     0xD0: struct.Struct(">b"),
     0xD1: struct.Struct(">h"),
     0xD2: struct.Struct(">i"),
     0xD3: struct.Struct(">q"),
 }
 _LENGTHS: Final = {
-    0xC4: (struct.Struct(">B"), "bytes"),
-    0xC5: (struct.Struct(">H"), "bytes"),
-    0xC6: (struct.Struct(">I"), "bytes"),
     0xD9: (struct.Struct(">B"), "bytes"),
     0xDA: (struct.Struct(">H"), "bytes"),
     0xDB: (struct.Struct(">I"), "bytes"),
@@ -132,19 +163,19 @@ _LENGTHS: Final = {
     0xDE: (struct.Struct(">H"), "map"),
     0xDF: (struct.Struct(">I"), "map"),
 }
+# Lua's numbers are doubles: larger integers lose digits.
+_EXACT: Final = 2**53
 
 
-def _take(data: bytes, at: int, n: int) -> tuple[bytes, int]:
-    if at + n > len(data):
-        raise PackError("Missing bytes in input.")
-    return data[at : at + n], at + n
+def _lua_number(number: float) -> float:
+    if type(number) is int and abs(number) > _EXACT:
+        return float(number)
+    return number
 
 
-def _is_array(keys: list[Any]) -> bool:
+def _is_array(keys: list[int | None]) -> bool:
     n = len(keys)
-    return n > 0 and all(
-        isinstance(k, int) and not isinstance(k, bool) and 0 < k <= n for k in keys
-    )
+    return all(key is not None and 0 < key <= n for key in keys)
 
 
 def _header(n: int, fix: int, code: int) -> bytes:
@@ -166,20 +197,18 @@ def _pack_bytes(text: bytes) -> bytes:
     return struct.pack(">BI", 0xDB, n) + text
 
 
-def _fits(number: float) -> bool:
-    """Whether a number has a place among C's floats, infinity included."""
-    return abs(number) < 3e38 or abs(number) == inf
-
-
 def _pack_number(number: float) -> bytes:
-    if isinstance(number, float):
-        if number != int(number) if abs(number) < 2**63 else True:
-            single = struct.pack(">f", number) if _fits(number) else b""
-            if single and struct.unpack(">f", single)[0] == number:
-                return b"\xca" + single
-            return struct.pack(">Bd", 0xCB, number)
-        number = int(number)
-    return _pack_integer(number)
+    if type(number) is float:
+        if abs(number) < 2.0**63 and number == int(number):
+            return _pack_integer(int(number))
+        try:
+            single = struct.pack(">f", number)
+        except OverflowError:
+            single = b""
+        if single and struct.unpack(">f", single)[0] == number:
+            return b"\xca" + single
+        return struct.pack(">Bd", 0xCB, number)
+    return _pack_integer(int(number))
 
 
 def _pack_integer(n: int) -> bytes:
@@ -190,14 +219,14 @@ def _pack_integer(n: int) -> bytes:
     for low, high, code, form in _INTEGERS:
         if low <= n <= high:
             return struct.pack(">B" + form, code, n)
-    return struct.pack(">Bd", 0xCB, float(n))
+    return _pack_number(float(n))
 
 
 _INTEGERS: Final = (
     (0, 0xFF, 0xCC, "B"),
     (0, 0xFFFF, 0xCD, "H"),
     (0, 0xFFFFFFFF, 0xCE, "I"),
-    (0, 2**64 - 1, 0xCF, "Q"),
+    (0, 2**63 - 1, 0xCF, "Q"),
     (-(2**7), -1, 0xD0, "b"),
     (-(2**15), -1, 0xD1, "h"),
     (-(2**31), -1, 0xD2, "i"),
@@ -205,29 +234,31 @@ _INTEGERS: Final = (
 )
 
 
-def library(
-    table: Callable[[Any], Any], is_table: Callable[[Any], bool]
-) -> dict[bytes, dict[bytes, Any]]:
+def library(tree: Tree) -> dict[bytes, dict[bytes, Any]]:
     """Return the library as functions that answer (failed, values…)."""
-    codec = Codec(table, is_table)
 
-    def pack(n: int, *args: Any) -> Answer:
+    def pack(n: int, *args: Any) -> bytes:
         if n == 0:
-            return True, b"bad argument #0 to 'pack' (MessagePack pack needs input.)"
-        values = args + (None,) * (n - len(args))
-        return False, b"".join(codec.pack(value) for value in values)
+            raise ArgumentError.bad(0, "MessagePack pack needs input.")
+        packed = []
+        for arg in args:
+            values = tree.read(arg, _DEEPEST, stop=False)
+            packed.append(_Packer(values).pack())
+        return b"".join(packed)
 
-    def unpack(n: int, data: Any = None) -> tuple[Any, ...]:
-        return _unpack_many(codec, data, 0, None)
+    def unpack(n: int, *args: Any) -> Answer:
+        return _unpack(tree, args, 0, 0, whole=True)
 
-    def unpack_one(n: int, data: Any = None, offset: Any = 0) -> tuple[Any, ...]:
-        return _unpack_many(codec, data, offset, 1)
+    def unpack_one(n: int, *args: Any) -> Answer:
+        offset = integer(args, 2, 0)
+        text_of(args, 1)
+        return _unpack(tree, args, 1, offset)
 
-    def unpack_limit(n: int, data: Any = None, limit: Any = 0, offset: Any = 0) -> Any:
-        return _unpack_many(codec, data, offset, int(limit))
+    def unpack_limit(n: int, *args: Any) -> Answer:
+        limit = integer(args, 2)
+        return _unpack(tree, args, limit, integer(args, 3, 0))
 
-    functions = {
-        b"pack": pack,
+    many = {
         b"unpack": unpack,
         b"unpack_one": unpack_one,
         b"unpack_limit": unpack_limit,
@@ -236,31 +267,52 @@ def library(
         b"_NAME": b"cmsgpack",
         b"_VERSION": b"lua-cmsgpack 0.4.0",
         b"_DESCRIPTION": b"MessagePack C implementation for Lua",
-        b"_COPYRIGHT": b"Copyright (C) 2012, Redis Ltd.",
+        b"_COPYRIGHT": b"Copyright (C) 2012, Salvatore Sanfilippo",
     }
-    return {b"functions": functions, b"constants": constants}
+    return {
+        b"functions": {b"pack": _guarded(pack)},
+        b"many": {name: _guarded(work) for name, work in many.items()},
+        b"constants": constants,
+    }
 
 
-def _unpack_many(
-    codec: Codec, data: Any, offset: Any, limit: int | None
-) -> tuple[Any, ...]:
-    if not isinstance(data, bytes):
-        return True, b"bad argument #1 to 'unpack' (string expected)"
-    at = int(offset)
-    if at < 0 or (limit or 0) < 0:
-        return True, b"Invalid request to unpack with offset of %d and limit of %d." % (
-            at,
-            len(data),
+def _guarded(work: Callable[..., Any]) -> Callable[..., Answer]:
+    def call(n: int, *args: Any) -> Answer:
+        try:
+            answer = work(n, *args)
+        except (PackError, ArgumentError) as error:
+            return True, str(error).encode()
+        return (False, *answer) if type(answer) is tuple else (False, answer)
+
+    return call
+
+
+def _unpack(
+    tree: Tree, args: Answer, limit: int, offset: int, *, whole: bool = False
+) -> Answer:
+    """Return the values in a text; in front of some of them, the offset of the rest or -1."""
+    data = text_of(args, 1)
+    if offset < 0 or limit < 0:
+        raise PackError(
+            f"Invalid request to unpack with offset of {offset} and limit of "
+            f"{len(data)}."
         )
-    if at > len(data):
-        return True, b"Start offset %d greater than input length %d." % (at, len(data))
+    if offset > len(data):
+        raise PackError(f"Start offset {offset} greater than input length {len(data)}.")
+    everything = whole or (limit == 0 and offset == 0)
+    if everything:
+        limit = 2**31 - 1
+    unpacker = _Unpacker(tree, data)
     values: list[Any] = []
-    try:
-        while at < len(data) and (limit is None or len(values) < limit):
-            value, at = codec.unpack(data, at)
-            values.append(value)
-    except PackError as error:
-        return True, str(error).encode()
-    if limit is not None:
+    at = offset
+    while at < len(data) and len(values) < limit:
+        value, at = unpacker.unpack(at)
+        values.append(value)
+        if len(values) > _MOST_VALUES:
+            raise PackError(
+                "stack overflow (too many return values at once; use unpack_one or "
+                "unpack_limit instead.)"
+            )
+    if not everything:
         values.insert(0, -1 if at >= len(data) else at)
-    return (False, *values)
+    return tuple(values)

@@ -6,12 +6,13 @@ import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from trignb.engine.args import to_int, wrong_arity
+from trignb.engine.args import to_int
 from trignb.engine.help import help_lines
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 from trignb.glob import matcher
 from trignb.lua.dump import dump_functions, load_functions
+from trignb.lua.scripts import NO_SCRIPT
 from trignb.reply import OK, Reply, SetReply, Status
 
 if TYPE_CHECKING:
@@ -21,11 +22,23 @@ if TYPE_CHECKING:
 
 Args = list[bytes]
 
+# What EVALSHA names is as long as this, or there is no such script.
+_DIGEST_SIZE = 40
+
 
 @lru_cache(maxsize=256)
 def _digest(source: bytes) -> str:
     """Return a script's name; clients send the same few over and over."""
     return hashlib.sha1(source).hexdigest()
+
+
+def _wrong_subcommand(args: Args) -> ResponseError:
+    """Return the error of a subcommand with arguments that its arity does not tell of."""
+    given = args[1].decode("utf-8", "replace")
+    return ResponseError(
+        f"ERR unknown subcommand or wrong number of arguments for '{given}'. Try "
+        f"{args[0].decode('utf-8', 'replace').upper()} HELP."
+    )
 
 
 def numbered_keys(args: Args, at: int, bad: str = "") -> tuple[Args, Args]:
@@ -45,6 +58,8 @@ def script_family(scripts: Scripts) -> CommandFamily:
     command = family.command
 
     def evaluate(s: Session, args: Args, *, by_digest: bool, read_only: bool) -> Reply:
+        if by_digest and len(args[1]) != _DIGEST_SIZE:
+            raise ResponseError(NO_SCRIPT)
         keys, argv = numbered_keys(args, 2)
         source = None if by_digest else args[1]
         digest = args[1].decode("latin-1").lower() if by_digest else _digest(args[1])
@@ -119,6 +134,7 @@ def function_family(libraries: Libraries) -> CommandFamily:
     command = family.command
 
     def call(s: Session, args: Args, *, read_only: bool) -> Reply:
+        libraries.find(args[1])
         keys, argv = numbered_keys(args, 2, "ERR Bad number of keys provided")
         return libraries.call(s, args[1], keys, argv, read_only=read_only)
 
@@ -154,9 +170,9 @@ def function_family(libraries: Libraries) -> CommandFamily:
     @command("FUNCTION FLUSH")
     def function_flush(s: Session, args: Args) -> Status:
         """Deletes all libraries."""
-        if len(args) > 3 or (
-            len(args) == 3 and args[2].upper() not in (b"SYNC", b"ASYNC")
-        ):
+        if len(args) > 3:
+            raise _wrong_subcommand(args)
+        if len(args) == 3 and args[2].upper() not in (b"SYNC", b"ASYNC"):
             raise ResponseError("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")
         libraries.flush()
         s.core.dirty += 1
@@ -166,11 +182,11 @@ def function_family(libraries: Libraries) -> CommandFamily:
     def function_list(s: Session, args: Args) -> list[Reply]:
         """Describes the libraries."""
         pattern, with_code = _parse_list(args[2:])
-        matches = matcher(pattern) if pattern is not None else None
+        matches = matcher(pattern.lower()) if pattern is not None else None
         return [
             _describe(library, with_code)
             for library in libraries.loaded.values()
-            if matches is None or matches(library.name)
+            if matches is None or matches(library.name.lower())
         ]
 
     @command("FUNCTION STATS")
@@ -197,7 +213,7 @@ def function_family(libraries: Libraries) -> CommandFamily:
     def function_restore(s: Session, args: Args) -> Status:
         """Takes libraries from a payload."""
         if len(args) > 4:
-            raise wrong_arity("function|restore")
+            raise _wrong_subcommand(args)
         policy = args[3].upper() if len(args) == 4 else b"APPEND"
         if policy not in (b"APPEND", b"FLUSH", b"REPLACE"):
             raise ResponseError(

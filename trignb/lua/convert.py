@@ -5,15 +5,19 @@ A script reads replies as RESP2 types them until it calls ``redis.setresp(3)``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from trignb.doubles import format_number
 from trignb.errors import ResponseError
+from trignb.lua.marks import MARKS, Mark
 from trignb.reply import (
     BigNumber,
+    BigNumberText,
+    MapOfPairs,
     NullArray,
     Reply,
+    SetOfLists,
     SetReply,
     ShownDouble,
     Status,
@@ -21,14 +25,20 @@ from trignb.reply import (
     to_resp2,
 )
 
-__all__ = ["LuaTable", "from_lua", "number_argument", "reply_error", "to_lua"]
+__all__ = [
+    "LuaTable",
+    "from_list",
+    "from_lua",
+    "number_argument",
+    "reply_error",
+    "to_lua",
+]
 
 LuaTable = Any
 MakeTable = Callable[[Any], LuaTable]
 
 _LONG_MIN: Final = -(1 << 63)
 _LONG_MAX: Final = (1 << 63) - 1
-_DEEPEST: Final = 1000
 # The field of an error's table that says that INFO knows of it, as Redis calls it.
 COUNTED: Final = b"ignore_error_stats_update"
 
@@ -87,88 +97,122 @@ def error_table(error: ResponseError, table: MakeTable) -> LuaTable:
     return table({b"err": text, **({COUNTED: True} if error.counted else {})})
 
 
-def reply_error(value: LuaTable, text: str) -> ResponseError:
+def reply_error(text: str, counted: bool) -> ResponseError:
     """Return the error reply that an error's table stands for."""
     error = ResponseError(text)
-    error.counted = value[COUNTED] is True
+    error.counted = counted
     return error
 
 
-def from_lua(value: Any, is_table: Callable[[Any], bool], resp: int) -> Reply:
-    """Return what a script returned as a reply; ``resp`` is the script's protocol."""
-    return _from_lua(value, is_table, resp, 0)
-
-
-def _from_lua(
-    value: Any, is_table: Callable[[Any], bool], resp: int, depth: int
-) -> Reply:
-    if value is None or value is False:
-        return False if value is False and resp == 3 else None
+def from_lua(value: Any, resp: int) -> Reply:
+    """Return a value other than a table as a reply; ``resp`` is the script's protocol."""
+    kind = type(value)
+    if kind is bytes:
+        return value
+    if kind is int or kind is float:
+        return to_integer(value)
     if value is True:
         return True if resp == 3 else 1
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, (int, float)):
-        return to_integer(value)
-    if not is_table(value):
-        return None
-    if depth > _DEEPEST:
-        raise ResponseError("ERR reached lua stack limit")
-    return _table_to_reply(value, is_table, resp, depth + 1)
+    if value is False and resp == 3:
+        return False
+    return None
 
 
-def _table_to_reply(
-    value: LuaTable, is_table: Callable[[Any], bool], resp: int, depth: int
-) -> Reply:
-    error = value[b"err"]
-    if isinstance(error, bytes):
-        return reply_error(value, one_line(error))
-    status = value[b"ok"]
-    if isinstance(status, bytes):
-        return Status(one_line(status))
-    double = value[b"double"]
-    if isinstance(double, (int, float)) and not isinstance(double, bool):
-        return float(double)
-    pairs = value[b"map"]
-    if is_table(pairs):
-        return {
-            _hashable(_from_lua(k, is_table, resp, depth)): _from_lua(
-                v, is_table, resp, depth
-            )
-            for k, v in pairs.items()
-        }
-    members = value[b"set"]
-    if is_table(members):
-        return SetReply(
-            [_from_lua(k, is_table, resp, depth) for k, _ in members.items()]
-        )
-    number = value[b"big_number"]
-    if isinstance(number, bytes):
-        return _big_number(number)
-    verbatim = value[b"verbatim_string"]
-    if is_table(verbatim):
-        text, form = verbatim[b"string"], verbatim[b"format"]
-        if isinstance(text, bytes) and isinstance(form, bytes):
-            reply = Verbatim(text)
-            reply.format = form[:3].decode("ascii", "replace")
-            return reply
-    items: list[Reply] = []
-    at = 1
-    while (item := value[at]) is not None:
-        items.append(_from_lua(item, is_table, resp, depth))
+class _Open:
+    """An aggregate of which elements are still to come."""
+
+    __slots__ = ("items", "left", "mark")
+
+    def __init__(self, mark: Mark, left: int) -> None:
+        self.mark = mark
+        self.left = left
+        self.items: list[Reply] = []
+
+
+def from_list(values: Sequence[Any], resp: int) -> Reply:
+    """Return the reply that a list from Lua (``flatten.lua``) stands for."""
+    open_: list[_Open] = []
+    at = 0
+    while True:
+        value = values[at]
         at += 1
-    return items
+        if type(value) is not Mark:
+            item = from_lua(value, resp)
+        elif value in _AGGREGATES:
+            count = values[at]
+            at += 1
+            if count:
+                open_.append(
+                    _Open(value, 2 * count if value is MARKS["map"] else count)
+                )
+                continue
+            item = _EMPTY[value]()
+        else:
+            item, at = _special(value, values, at)
+        while open_:
+            innermost = open_[-1]
+            innermost.items.append(item)
+            innermost.left -= 1
+            if innermost.left:
+                break
+            item = _close(open_.pop())
+        else:
+            return item
+
+
+def _special(mark: Mark, values: Sequence[Any], at: int) -> tuple[Reply, int]:
+    """Return what a mark and the values behind it stand for, and where the next are."""
+    if mark is MARKS["null"]:
+        return None, at
+    if mark is MARKS["too_deep"]:
+        return ResponseError("ERR reached lua stack limit"), at
+    text = values[at]
+    if mark is MARKS["double"]:
+        return float(text), at + 1
+    if mark is MARKS["status"]:
+        return Status(one_line(text)), at + 1
+    if mark is MARKS["error"]:
+        return reply_error(one_line(text), values[at + 1]), at + 2
+    if mark is MARKS["verbatim"]:
+        verbatim = Verbatim(text)
+        # Redis's buffer for it holds three letters, filled up with blanks.
+        verbatim.format = values[at + 1][:3].ljust(3).decode("ascii", "replace")
+        return verbatim, at + 2
+    return _big_number(text), at + 1
+
+
+def _close(aggregate: _Open) -> Reply:
+    items = aggregate.items
+    if aggregate.mark is MARKS["array"]:
+        return items
+    try:
+        if aggregate.mark is MARKS["set"]:
+            members = SetReply(items)
+            return members if len(members) == len(items) else SetOfLists(items)
+        pairs = dict(zip(items[0::2], items[1::2], strict=True))
+    except TypeError:
+        pairs = {}
+    if aggregate.mark is MARKS["set"]:
+        return SetOfLists(items)
+    if 2 * len(pairs) == len(items):
+        return pairs
+    return MapOfPairs(zip(items[0::2], items[1::2], strict=True))
+
+
+_AGGREGATES: Final = {MARKS["array"], MARKS["map"], MARKS["set"]}
+_EMPTY: Final[dict[Mark, Callable[[], Reply]]] = {
+    MARKS["array"]: list,
+    MARKS["map"]: dict,
+    MARKS["set"]: lambda: SetReply([]),
+}
 
 
 def _big_number(text: bytes) -> Reply:
     try:
-        return BigNumber(text)
+        number = BigNumber(text)
     except ValueError:
-        return text
-
-
-def _hashable(value: Reply) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+        return BigNumberText(one_line(text).encode("utf-8", "surrogateescape"))
+    return number if b"%d" % number == text else BigNumberText(text)
 
 
 def to_integer(number: float) -> int:
@@ -186,9 +230,10 @@ def number_argument(number: float) -> bytes:
 
 
 def one_line(text: bytes) -> str:
-    """Return text that fits into a simple string or an error."""
+    """Return text that fits into a simple string or an error, which C ends at a NUL."""
     return (
-        text.replace(b"\r", b" ")
+        text.split(b"\0", 1)[0]
+        .replace(b"\r", b" ")
         .replace(b"\n", b" ")
         .decode("utf-8", "surrogateescape")
     )

@@ -11,6 +11,7 @@ from trignb.errors import ResponseError
 from trignb.lua.constants import REDIS_CONSTANTS
 from trignb.lua.run import Run
 from trignb.lua.scripts import FLAGS, needs_memory
+from trignb.resp.inline import split_inline
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Function", "FunctionLibrary", "Libraries"]
 
 _NAME = re.compile(rb"[A-Za-z0-9_]+")
+_NOT_LOADING = "ERR redis.register_function can only be called on FUNCTION LOAD command"
 _BAD_NAME = (
     "ERR Library names can only contain letters, numbers, or underscores(_) and must be "
     "at least one character long"
@@ -54,6 +56,7 @@ class Libraries:
         self.core = core
         self.scripts = scripts
         self.loaded: dict[bytes, FunctionLibrary] = {}
+        # By name in small letters: clients may write it as they like.
         self.functions: dict[bytes, Function] = {}
         declared = core.eviction.declared
         declared["fcall"] = declared["fcall_ro"] = self._needs_memory
@@ -70,14 +73,15 @@ class Libraries:
         self._evaluate(library, body)
         if not library.functions:
             raise ResponseError("ERR No functions registered")
+        own = set() if old is None else {name.lower() for name in old.functions}
         for function in library.functions:
-            known = self.functions.get(function)
-            if known is not None and (old is None or function not in old.functions):
+            if function.lower() in self.functions and function.lower() not in own:
                 raise ResponseError(f"ERR Function {function.decode()} already exists")
         if old is not None:
             self._unlink(old)
         self.loaded[name] = library
-        self.functions.update(library.functions)
+        for registered in library.functions.values():
+            self.functions.setdefault(registered.name.lower(), registered)
         return name
 
     def _evaluate(self, library: FunctionLibrary, body: bytes) -> None:
@@ -92,24 +96,27 @@ class Libraries:
         except ResponseError as error:
             raise ResponseError(f"ERR Error registering functions: {error}") from None
 
-    def _registrar(self, library: FunctionLibrary) -> Callable[..., None]:
+    def _registrar(self, library: FunctionLibrary) -> Callable[..., Any]:
         runtime = self.scripts.runtime
 
-        def register(*args: Any) -> None:
+        def register(*args: Any) -> tuple[None, bytes] | None:
             try:
+                if runtime.run is not None:
+                    raise ResponseError(_NOT_LOADING)
                 function = _read_registration(runtime, args)
                 if function.name in library.functions:
                     raise ResponseError("ERR Function already exists in the library")
             except ResponseError as error:
-                raise runtime.script_error(str(error)) from None
+                return None, str(error).encode("utf-8", "surrogateescape")
             library.functions[function.name] = function
+            return None
 
         return register
 
     def _unlink(self, library: FunctionLibrary) -> None:
         del self.loaded[library.name]
         for name in library.functions:
-            del self.functions[name]
+            self.functions.pop(name.lower(), None)
 
     def delete(self, name: bytes) -> None:
         """Delete a library."""
@@ -141,8 +148,15 @@ class Libraries:
     # -- calling
 
     def _needs_memory(self, args: list[bytes]) -> bool:
-        function = self.functions.get(args[1])
+        function = self.functions.get(args[1].lower())
         return function is not None and needs_memory(function.flags)
+
+    def find(self, name: bytes) -> Function:
+        """Return a function; raises ResponseError when there is none of that name."""
+        function = self.functions.get(name.lower())
+        if function is None:
+            raise ResponseError("ERR Function not found")
+        return function
 
     def call(
         self,
@@ -154,9 +168,7 @@ class Libraries:
         read_only: bool,
     ) -> Reply:
         """Call a function for a client (FCALL)."""
-        function = self.functions.get(name)
-        if function is None:
-            raise ResponseError("ERR Function not found")
+        function = self.find(name)
         no_writes = "no-writes" in function.flags
         if read_only and not no_writes:
             raise ResponseError(
@@ -173,7 +185,11 @@ def _parse_metadata(code: bytes) -> tuple[bytes, bytes]:
     line, newline, _ = code.partition(b"\n")
     if not newline:
         raise ResponseError("ERR Invalid library metadata")
-    engine, *options = line[2:].split()
+    words = split_inline(line)
+    if words is None:
+        raise ResponseError("ERR Invalid library metadata")
+    engine, *options = words
+    engine = engine.removeprefix(b"#!")
     name: bytes | None = None
     for option in options:
         key, equals, value = option.partition(b"=")
@@ -206,52 +222,51 @@ def _read_registration(runtime: ScriptRuntime, args: tuple[Any, ...]) -> Functio
                 "applicable to Lua table (representing named arguments)."
             )
         return _read_named(runtime, args[0])
-    name, callback = args
-    if isinstance(name, (int, float)) and not isinstance(name, bool):
-        name = b"%.14g" % name
-    if not isinstance(name, bytes):
-        raise ResponseError(
-            "ERR first argument to redis.register_function must be a string"
-        )
-    if not runtime.is_function(callback):
+    name = _text(args[0], "first argument to redis.register_function must be a string")
+    if not runtime.is_function(args[1]):
         raise ResponseError(
             "ERR second argument to redis.register_function must be a function"
         )
-    return _function(name, callback, (), None)
+    return _function(name, args[1], (), None)
+
+
+def _text(value: Any, otherwise: str) -> bytes:
+    """Return a string, which a number is as well; raises ResponseError with the text."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return b"%.14g" % value
+    if not isinstance(value, bytes):
+        raise ResponseError(f"ERR {otherwise}")
+    return value
 
 
 def _read_named(runtime: ScriptRuntime, given: Any) -> Function:
     name = callback = description = None
     flags: tuple[str, ...] = ()
     for key, value in given.items():
-        if not isinstance(key, bytes):
+        if isinstance(key, bool) or not isinstance(key, (bytes, int, float)):
             raise ResponseError(
                 "ERR named argument key given to redis.register_function is not a string"
             )
-        if key == b"function_name":
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                value = b"%.14g" % value
-            if not isinstance(value, bytes):
-                raise ResponseError(
-                    "ERR function_name argument given to redis.register_function must "
-                    "be a string"
-                )
-            name = value
-        elif key == b"description":
-            if not isinstance(value, bytes):
-                raise ResponseError(
-                    "ERR description argument given to redis.register_function must be "
-                    "a string"
-                )
-            description = value
-        elif key == b"callback":
+        word = key.lower() if isinstance(key, bytes) else None
+        if word == b"function_name":
+            name = _text(
+                value,
+                "function_name argument given to redis.register_function must be a "
+                "string",
+            )
+        elif word == b"description":
+            description = _text(
+                value,
+                "description argument given to redis.register_function must be a string",
+            )
+        elif word == b"callback":
             if not runtime.is_function(value):
                 raise ResponseError(
                     "ERR callback argument given to redis.register_function must be a "
                     "function"
                 )
             callback = value
-        elif key == b"flags":
+        elif word == b"flags":
             flags = _read_flags(runtime, value)
         else:
             raise ResponseError("ERR unknown argument given to redis.register_function")
@@ -265,18 +280,20 @@ def _read_named(runtime: ScriptRuntime, given: Any) -> Function:
 
 
 def _read_flags(runtime: ScriptRuntime, given: Any) -> tuple[str, ...]:
+    """Return the flags in a table's array, in the order of FUNCTION LIST."""
     if not runtime.is_table(given):
         raise ResponseError(
             "ERR flags argument to redis.register_function must be a table representing "
             "function flags"
         )
-    flags = []
-    for flag in given.values():
-        name = flag.decode("utf-8", "replace") if isinstance(flag, bytes) else ""
+    flags, at = set(), 1
+    while (flag := given[at]) is not None:
+        name = flag.decode("latin-1").lower() if isinstance(flag, bytes) else ""
         if name not in FLAGS:
             raise ResponseError("ERR unknown flag given")
-        flags.append(name)
-    return tuple(flags)
+        flags.add(name)
+        at += 1
+    return tuple(flag for flag in FLAGS if flag in flags)
 
 
 def _function(

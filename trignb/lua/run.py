@@ -1,4 +1,4 @@
-"""One call of a script, and the errors that cross the border to Lua. Knows no Lua state."""
+"""One call of a script. Knows no Lua state."""
 
 from __future__ import annotations
 
@@ -9,27 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trignb.engine.session import Session
 
-__all__ = ["Killed", "Run", "ScriptError"]
-
-
-class ScriptError(Exception):
-    """An error a host function raises into Lua, with the line that called it.
-
-    ``counted`` is true for an error reply, of which INFO knows already.
-    """
-
-    def __init__(
-        self,
-        text: str,
-        source: bytes | None,
-        line: int | None,
-        *,
-        counted: bool = False,
-    ) -> None:
-        super().__init__(text)
-        self.source = source
-        self.line = line
-        self.counted = counted
+__all__ = ["Killed", "Run"]
 
 
 class Killed(Exception):

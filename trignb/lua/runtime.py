@@ -7,30 +7,25 @@ at the clock every hundred thousand instructions: a script that runs for longer 
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from lupa.lua51 import LuaError, LuaRuntime, lua_type
 
 from trignb.engine import spec
-from trignb.engine.eviction import OUT_OF_MEMORY
 from trignb.errors import ResponseError
 from trignb.lua import bits, cjson, cmsgpack, structs
+from trignb.lua.bytecode import keep_frames
 from trignb.lua.constants import REDIS_CONSTANTS
-from trignb.lua.convert import (
-    error_table,
-    from_lua,
-    number_argument,
-    one_line,
-    reply_error,
-    to_lua,
-)
-from trignb.lua.run import Killed, Run, ScriptError
+from trignb.lua.convert import from_list, from_lua, one_line, reply_error
+from trignb.lua.marks import MARKS, Tree
+from trignb.lua.redislib import RedisFunctions
+from trignb.lua.run import Killed, Run
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -41,12 +36,13 @@ __all__ = ["ScriptRuntime"]
 
 _HOOK_EVERY: Final = 100_000
 
+# Seconds that the top level of a library may take.
+_LOADING_LIMIT: Final = 0.5
+
 # Lua's C stack holds eight thousand values; far fewer are worth saving two tables.
 _SPREAD: Final = 200
 
-_LOGGER = logging.getLogger("trignb.lua")
-# Redis's verbose lies between Python's debug and info.
-_LEVELS: Final = (logging.DEBUG, 15, logging.INFO, logging.WARNING)
+_FLAT, _LONG = MARKS["flat"], MARKS["long"]
 
 
 class ScriptRuntime:
@@ -54,7 +50,6 @@ class ScriptRuntime:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self.run: Run | None = None
         self._lua = LuaRuntime(
             encoding=None,
             register_eval=False,
@@ -64,12 +59,13 @@ class ScriptRuntime:
         self.table: Callable[[Any], Any] = self._lua.table_from
         self.is_table = is_table
         self.is_function = is_function
-        source = files("trignb.lua").joinpath("sandbox.lua").read_bytes()
-        load = self._lua.eval(
-            b"function(s) return assert(loadstring(s, '=sandbox')) end"
-        )
-        self.api = load(source)(self._host())
-        self.api[b"prepare"]()
+        self.redis = RedisFunctions(core, self.table)
+        self._load_until = inf
+        # How many values the last function of a library gave.
+        self._count = 0
+        self.tree = Tree(self.table)
+        self.api = self._load(b"sandbox")(self._host())
+        self.tree.start(self.api)
         self.api[b"prepare_hook"](self._hook, _HOOK_EVERY)
         # By kind of run: with keys and arguments one by one, and in tables.
         self._enter = {
@@ -77,250 +73,77 @@ class ScriptRuntime:
             "function": (self.api[b"call_spread"], self.api[b"call"]),
         }
 
+    def _load(self, name: bytes) -> Any:
+        """Return a file of this package as a function of Lua."""
+        load = self._lua.eval(b"function(s, n) return assert(loadstring(s, n)) end")
+        source = files("trignb.lua").joinpath(f"{name.decode()}.lua").read_bytes()
+        return load(source, b"=sandbox")
+
+    @property
+    def run(self) -> Run | None:
+        """The script at work."""
+        return self.redis.run
+
     # -- what Lua calls
 
     def _host(self) -> Any:
-        t = self.table
+        t, redis = self.table, self.redis
         return t(
             {
-                b"error_parts": _error_parts,
-                b"redis_functions": t(
-                    {
-                        b"call": self._call,
-                        b"pcall": self._pcall,
-                        b"error_reply": self._error_reply,
-                        b"status_reply": self._status_reply,
-                        b"log": self._log,
-                        b"sha1hex": self._sha1hex,
-                        b"setresp": self._setresp,
-                        b"set_repl": self._set_repl,
-                        b"replicate_commands": self._replicate_commands,
-                        b"acl_check_cmd": self._acl_check_cmd,
-                        b"breakpoint": self._breakpoint,
-                        b"debug": self._debug,
-                    }
-                ),
+                b"marks": t({name.encode(): mark for name, mark in MARKS.items()}),
+                b"flatten": self._load(b"flatten"),
+                b"json": self._load(b"json"),
+                b"random": self._load(b"random"),
+                b"new_cjson": lambda: self._library(cjson.new_instance(self.tree)),
+                b"is_fatal": _is_fatal,
+                b"keep_frames": keep_frames,
+                b"count": lambda: self._count,
+                b"call": redis.call,
+                b"call_many": self._many(redis.call),
+                b"pcall": redis.pcall,
+                b"pcall_many": self._many(redis.pcall),
+                b"redis_functions": t(redis.members()),
+                b"script_functions": t(redis.script_members()),
                 b"redis_constants": t(REDIS_CONSTANTS),
                 b"bit": self._library(bits.LIBRARY),
-                b"cjson": self._library(cjson.library(self.table, is_table)),
-                b"cmsgpack": self._library(cmsgpack.library(self.table, is_table)),
+                b"cjson": self._library(cjson.library(self.tree)),
+                b"cmsgpack": self._library(cmsgpack.library(self.tree)),
                 b"struct": self._library(structs.LIBRARY),
             }
         )
 
     def _library(self, description: dict[bytes, dict[bytes, Any]]) -> Any:
         """Return a library's functions and constants as Lua tables."""
+        t = self.table
         functions = {
-            name: self._raising(function)
+            name: partial(_counted, function)
             for name, function in description[b"functions"].items()
         }
-        constants = self.table(description[b"constants"])
-        return self.table(
-            {b"functions": self.table(functions), b"constants": constants}
+        many = {
+            name: partial(self._noting_count, function)
+            for name, function in description.get(b"many", {}).items()
+        }
+        return t(
+            {
+                b"functions": t(functions),
+                b"many": t(many),
+                b"constants": t(description[b"constants"]),
+                b"settings": t(description.get(b"settings", {})),
+            }
         )
 
-    def _raising(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function with its (failed, value…) answer raised or returned."""
+    def _noting_count(self, function: Callable[..., Any], *args: Any) -> Any:
+        answer = function(len(args), *args)
+        self._count = len(answer)
+        return answer
 
-        def call(*args: Any) -> Any:
-            failed, *values = function(len(args), *args)
-            if not failed:
-                return values[0] if len(values) == 1 else tuple(values)
-            error = self.script_error("")
-            text = values[0].decode("utf-8", "replace")
-            if error.source is not None:
-                text = f"{error.source[1:].decode()}:{error.line}: {text}"
-            return self._raise(f"ERR {text}", error)
+    def _many(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function for many arguments, which come as a table."""
+
+        def call(count: int, table: Any) -> Any:
+            return function(*self.tree.list(table, count))
 
         return call
-
-    def _raise(self, text: str, error: ScriptError) -> Any:
-        raise ScriptError(text, error.source, error.line)
-
-    def _call(self, *args: Any) -> Any:
-        """Run a command; an error reply is an error of the script."""
-        try:
-            return self._reply(args)
-        except ResponseError as error:
-            self.core.count_error(error)
-            raise self.script_error(str(error), counted=True) from None
-
-    def _pcall(self, *args: Any) -> Any:
-        """Run a command; an error reply is a table."""
-        try:
-            return self._reply(args)
-        except ResponseError as error:
-            self.core.count_error(error)
-            return error_table(error, self.table)
-
-    def _reply(self, args: tuple[Any, ...]) -> Any:
-        run = self.run
-        if run is None:
-            raise ResponseError("ERR redis.call outside of a script")
-        reply = self._execute(run, self._arguments(args))
-        return to_lua(reply, self.table, run.resp)
-
-    def script_error(self, text: str, *, counted: bool = False) -> ScriptError:
-        """Return an error to raise into Lua, with the line at work."""
-        place = self.api[b"position"]()
-        source, line = place if isinstance(place, tuple) else (None, None)
-        return ScriptError(text, source, line, counted=counted)
-
-    def _arguments(self, args: tuple[Any, ...]) -> list[bytes]:
-        if not args:
-            raise ResponseError(
-                "ERR Please specify at least one argument for this redis lib call"
-            )
-        argv = []
-        for arg in args:
-            if type(arg) is bytes:
-                argv.append(arg)
-            elif isinstance(arg, (int, float)) and not isinstance(arg, bool):
-                argv.append(number_argument(arg))
-            else:
-                raise ResponseError(
-                    "ERR Lua redis lib command arguments must be strings or integers"
-                )
-        return argv
-
-    def _execute(self, run: Run, argv: list[bytes]) -> Any:
-        core, session = self.core, run.session
-        command = None
-        try:
-            command = self._find(argv)
-            self._check(run, command, argv)
-        except ResponseError as error:
-            if command is not None:
-                command.rejected += 1
-            core.tracing.refused(session, argv, error)
-            raise
-        resp, null = session.resp, session.null_array
-        # The script's protocol decides the shape of the reply, not the client's.
-        session.resp = run.resp
-        session.null_array = None
-        if command.flags & spec.WRITE:
-            # Whether it changes anything or fails: this script is not stopped half-way.
-            run.wrote = True
-        try:
-            return core.call(session, command, argv)
-        finally:
-            session.resp, session.null_array = resp, null
-
-    def _find(self, argv: list[bytes]) -> Command:
-        command = self.core.table.find(argv[0])
-        if command is None:
-            raise ResponseError("ERR Unknown Redis command called from script")
-        if command.subcommands is not None and len(argv) > 1:
-            found = command.subcommands.get(argv[1].upper())
-            if found is None:
-                raise ResponseError("ERR Unknown Redis command called from script")
-            command = found
-        return command
-
-    def _check(self, run: Run, command: Command, argv: list[bytes]) -> None:
-        arity = command.arity
-        if len(argv) != arity and (arity > 0 or len(argv) < -arity):
-            raise ResponseError(
-                "ERR Wrong number of args calling Redis command from script"
-            )
-        if command.flags & spec.NOSCRIPT:
-            raise ResponseError("ERR This Redis command is not allowed from script")
-        if run.read_only and command.flags & (spec.WRITE | spec.MAY_REPLICATE):
-            raise ResponseError(
-                "ERR Write commands are not allowed from read-only scripts."
-            )
-        if self.core.permission is not None:
-            self.core.permissions.check_in_script(run.session, command, argv)
-        for gate in self.core.gates:
-            gate(run.session, command, argv)
-        # A script that has begun to write goes on to its end.
-        may_grow = run.may_grow or run.wrote
-        if self.core.eviction.refuses and command.flags & spec.DENYOOM and not may_grow:
-            raise ResponseError(OUT_OF_MEMORY)
-
-    def _error(self, text: str) -> Any:
-        return error_table(ResponseError(text), self.table)
-
-    def _error_reply(self, *args: Any) -> Any:
-        if len(args) != 1 or not isinstance(args[0], bytes):
-            return self._error("ERR wrong number or type of arguments")
-        text = one_line(args[0])
-        text = text[1:] if text.startswith("-") else text
-        return self._error(text)
-
-    def _status_reply(self, *args: Any) -> Any:
-        if len(args) != 1 or not isinstance(args[0], bytes):
-            return self._error("ERR wrong number or type of arguments")
-        return self.table({b"ok": args[0]})
-
-    def _log(self, *args: Any) -> Any:
-        if len(args) < 2:
-            raise self.script_error("ERR redis.log() requires two arguments or more.")
-        level = args[0]
-        if isinstance(level, bool) or not isinstance(level, (int, float)):
-            raise self.script_error("ERR First argument must be a number (log level).")
-        if not 0 <= level <= 3:
-            raise self.script_error("ERR Invalid debug level.")
-        text = b" ".join(arg for arg in args[1:] if isinstance(arg, bytes))
-        _LOGGER.log(_LEVELS[int(level)], text.decode("utf-8", "replace"))
-        return None
-
-    def _sha1hex(self, *args: Any) -> Any:
-        if len(args) != 1:
-            raise self.script_error("ERR wrong number of arguments")
-        text = args[0]
-        if isinstance(text, (int, float)) and not isinstance(text, bool):
-            text = b"%.14g" % text
-        data = text if isinstance(text, bytes) else b""
-        return hashlib.sha1(data).hexdigest().encode()
-
-    def _setresp(self, *args: Any) -> Any:
-        if len(args) != 1:
-            raise self.script_error("ERR redis.setresp() requires one argument.")
-        if args[0] not in (2, 3):
-            raise self.script_error("ERR RESP version must be 2 or 3.")
-        if self.run is not None:
-            self.run.resp = int(args[0])
-        return None
-
-    def _set_repl(self, *args: Any) -> Any:
-        if len(args) != 1:
-            raise self.script_error("ERR redis.set_repl() requires one argument.")
-        flags = args[0]
-        if not isinstance(flags, (int, float)) or not 0 <= flags <= 3:
-            raise self.script_error(
-                "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or "
-                "REPL_NONE."
-            )
-        return None
-
-    def _replicate_commands(self, *_args: Any) -> Any:
-        return True
-
-    def _breakpoint(self, *_args: Any) -> Any:
-        return False
-
-    def _debug(self, *_args: Any) -> Any:
-        return None
-
-    def _acl_check_cmd(self, *args: Any) -> Any:
-        if not args:
-            raise self.script_error(
-                "ERR Please specify at least one argument for this redis lib call"
-            )
-        run = self.run
-        try:
-            argv = self._arguments(args)
-        except ResponseError:
-            raise self.script_error(
-                "ERR redis.acl_check_cmd() command arguments must be strings or integers"
-            ) from None
-        command = self.core.table.find_for(argv)
-        if command is None:
-            raise self.script_error(
-                "ERR Invalid command passed to redis.acl_check_cmd()"
-            )
-        return run is None or self.core.permissions.allows(run.session, command, argv)
 
     # -- running
 
@@ -336,26 +159,33 @@ class ScriptRuntime:
     ) -> Any:
         """Call a compiled script or a registered function; returns its reply."""
         spread, in_tables = self._enter[run.kind]
-        outer, self.run = self.run, run
+        redis = self.redis
+        outer, redis.run = redis.run, run
         try:
             if len(keys) + len(argv) < _SPREAD:
                 answer = spread(function, len(keys), *keys, *argv)
             else:
                 answer = in_tables(function, self.table(keys), self.table(argv))
         except LuaError as error:
-            raise ResponseError(self._describe(run, str(error), None)) from None
+            raise ResponseError(f"{error} script: {run.name}") from None
         except Killed:
             raise self._killed(run) from None
         finally:
             # First, as the hook looks at it even while it is being taken off.
-            self.run = outer
+            redis.run = outer
             if run.killed:
                 self.api[b"unwatch"]()
             self.core.busy = None
-        ok, value = answer if isinstance(answer, tuple) else (answer, None)
-        if not ok:
-            raise self._failure(run, value)
-        return from_lua(value, is_table, run.resp)
+        if type(answer) is not tuple:
+            return None
+        head = answer[0]
+        if head is True:
+            return from_lua(answer[1], run.resp)
+        if head is _FLAT:
+            return from_list(answer[1:], run.resp)
+        if head is _LONG:
+            return from_list(self.tree.list(answer[1], answer[2]), run.resp)
+        raise self._failure(run, *answer[1:])
 
     def load_library(
         self,
@@ -364,38 +194,45 @@ class ScriptRuntime:
         constants: dict[bytes, Any],
     ) -> None:
         """Run a library's code with these members of ``redis`` and no others."""
-        answer = self.api[b"load_library"](
-            chunk,
-            self.table({**functions, b"log": self._log}),
-            self.table(constants),
-        )
-        ok, error = answer if isinstance(answer, tuple) else (answer, None)
-        if not ok:
-            raise self._load_failure(error)
+        core = self.core
+        if not core.is_loading:
+            self._load_until = time.monotonic() + _LOADING_LIMIT
+        outer, self.redis.run = self.redis.run, None
+        try:
+            answer = self.api[b"load_library"](
+                chunk,
+                self.table({**functions, b"log": self.redis.log}),
+                self.table(constants),
+            )
+        except LuaError as error:
+            raise ResponseError(f"ERR {error}") from None
+        finally:
+            self._load_until = inf
+            self.redis.run = outer
+            self.api[b"loaded"]()
+        if answer is not True and not answer[0]:
+            _, host, text, *_place = answer
+            if host is not None:
+                raise host
+            raise ResponseError(one_line(text))
 
-    def _load_failure(self, error: Any) -> BaseException:
-        if is_table(error):
-            host = error[b"host"]
-            if isinstance(host, BaseException):
-                return host
-            text = error[b"err"]
-            if isinstance(text, bytes):
-                return ResponseError(one_line(text))
-        return ResponseError("ERR unknown error")
-
-    def _failure(self, run: Run, error: Any) -> BaseException:
-        if isinstance(error, BaseException):
-            return error
-        if not is_table(error):
-            return ResponseError(self._describe(run, "ERR unknown error", None))
-        host = error[b"host"]
+    def _failure(
+        self,
+        run: Run,
+        host: Any,
+        text: bytes,
+        source: bytes | None,
+        line: int,
+        counted: bool,
+    ) -> BaseException:
         if isinstance(host, Killed):
             return self._killed(run)
         if isinstance(host, BaseException):
             return host
-        text = error[b"err"]
-        shown = one_line(text) if isinstance(text, bytes) else "ERR unknown error"
-        return reply_error(error, self._describe(run, shown, error))
+        shown = one_line(text)
+        if source is not None:
+            shown += f" script: {run.name}, on {one_line(source)}:{int(line)}."
+        return reply_error(shown, counted)
 
     def _killed(self, run: Run) -> ResponseError:
         text = "ERR Script killed by user with SCRIPT KILL... script: " + run.name
@@ -404,18 +241,13 @@ class ScriptRuntime:
             text += f", on {source.decode()}:{line}."
         return ResponseError(text)
 
-    def _describe(self, run: Run, text: str, error: Any) -> str:
-        source = error[b"source"] if error is not None else None
-        if not isinstance(source, bytes):
-            return f"{text} script: {run.name}"
-        line = error[b"line"]
-        return f"{text} script: {run.name}, on {source.decode()}:{int(line)}."
-
     # -- the hook
 
     def _hook(self, *_args: Any) -> None:
         run = self.run
         if run is None:
+            if time.monotonic() > self._load_until:
+                raise ResponseError("ERR FUNCTION LOAD timeout")
             return
         if run.killed:
             raise Killed
@@ -473,12 +305,14 @@ class ScriptRuntime:
         run.killed = True
 
 
-def _error_parts(error: Any) -> Any:
-    """Return text, place and whether it is counted of an error the host raised, else None."""
-    if not isinstance(error, ScriptError):
-        return None
-    text = str(error).encode("utf-8", "surrogateescape")
-    return text, error.source, error.line, error.counted
+def _counted(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a library's function with the number of its arguments in front."""
+    return function(len(args), *args)
+
+
+def _is_fatal(error: Any) -> bool:
+    """Whether an error is none that a script may catch: an interrupt, a kill."""
+    return isinstance(error, BaseException)
 
 
 def is_table(value: Any) -> bool:

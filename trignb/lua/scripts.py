@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trignb.errors import ResponseError
 from trignb.lua.run import Run
+from trignb.resp.inline import split_inline
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from trignb.lua.runtime import ScriptRuntime
     from trignb.reply import Reply
 
-__all__ = ["FLAGS", "Script", "Scripts", "needs_memory"]
+__all__ = ["FLAGS", "NO_SCRIPT", "Script", "Scripts", "needs_memory"]
 
 FLAGS: Final = (
     "no-writes",
@@ -27,6 +28,8 @@ FLAGS: Final = (
     "allow-cross-slot-keys",
 )
 
+
+NO_SCRIPT: Final = "NOSCRIPT No matching script. Please use EVAL."
 
 _OUT_OF_MEMORY: Final = (
     "OOM allow-oom flag is not set on the script, can not run it when used memory > "
@@ -92,8 +95,10 @@ class Scripts:
     def _compile(self, source: bytes) -> Script:
         flags, body = None, source
         if source.startswith(b"#!"):
-            line, _, _ = source.partition(b"\n")
-            flags = _parse_shebang(line.decode("utf-8", "replace"))
+            line, newline, _ = source.partition(b"\n")
+            if not newline:
+                raise ResponseError("ERR Invalid script shebang")
+            flags = _parse_shebang(line)
             body = source[len(line) :]
         try:
             function = self.runtime.compile(body, b"@user_script")
@@ -110,7 +115,7 @@ class Scripts:
         if not line.startswith(b"#!"):
             return False
         try:
-            return needs_memory(_parse_shebang(line.decode("utf-8", "replace")))
+            return needs_memory(_parse_shebang(line))
         except ResponseError:
             # It hears of that when it runs.
             return False
@@ -136,7 +141,7 @@ class Scripts:
         script = self.cache.get(digest)
         if script is None:
             if source is None:
-                raise ResponseError("NOSCRIPT No matching script. Please use EVAL.")
+                raise ResponseError(NO_SCRIPT)
             script = self.cache[digest] = self._compile(source)
         flags = script.flags
         no_writes = flags is not None and "no-writes" in flags
@@ -189,15 +194,19 @@ class Scripts:
         }
 
 
-def _parse_shebang(line: str) -> frozenset[str]:
-    engine, *options = line.split()
+def _parse_shebang(line: bytes) -> frozenset[str]:
+    words = split_inline(line)
+    if not words:
+        raise ResponseError("ERR Invalid engine in script shebang")
+    engine, *options = [word.decode("utf-8", "surrogateescape") for word in words]
     if engine != "#!lua":
         raise ResponseError(f"ERR Unexpected engine in script shebang: {engine}")
     flags: set[str] = set()
     for option in options:
         if not option.startswith("flags="):
             raise ResponseError(f"ERR Unknown lua shebang option: {option}")
-        for flag in filter(None, option[6:].split(",")):
+        given = option.removeprefix("flags=")
+        for flag in given.split(",") if given else ():
             if flag not in FLAGS:
                 raise ResponseError(f"ERR Unexpected flag in script shebang: {flag}")
             flags.add(flag)

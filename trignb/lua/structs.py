@@ -1,22 +1,31 @@
 """Lua's ``struct``: values to bytes and back by a format string.
 
 Letters: ``b B h H l L i I`` integers (``i``/``I`` with a size), ``T`` size_t, ``f d`` floats, ``s`` a
-string that ends with NUL, ``c`` a string of fixed length, ``x`` padding, ``> < =`` the order of bytes,
+string that ends with NUL, ``c`` a string of fixed length, ``x`` padding, ``> <`` the order of bytes,
 ``!`` alignment, blanks are skipped.
 """
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
+
+from trignb.lua.arguments import ArgumentError, integer, number, text_of, to_int64
 
 __all__ = ["LIBRARY"]
 
+_LETTERS: Final = frozenset("bBhHlLTiIfdscx")
 _SIZES: Final = {"b": 1, "h": 2, "l": 8, "i": 4, "t": 8}
 _NATIVE_ALIGNMENT: Final = 8
 _LARGEST: Final = 32
+_LONG: Final = (1 << 64) - 1
+_INT_MAX: Final = (1 << 31) - 1
+
+
+Answer = tuple[Any, ...]
 
 
 class FormatError(Exception):
@@ -41,7 +50,6 @@ class _Item:
     code: str
     size: int
     little: bool
-    has_size: bool = field(default=False)
 
 
 def _items(form: bytes, layout: _Layout) -> Iterator[_Item]:
@@ -55,16 +63,18 @@ def _items(form: bytes, layout: _Layout) -> Iterator[_Item]:
             while at < len(text) and text[at].isdigit():
                 at += 1
         number = int(text[start:at]) if at > start else None
+        if number is not None and number > _INT_MAX:
+            raise FormatError("integral size overflow")
         if code == " ":
             continue
-        if code in "<>=":
-            layout.little = code != ">"
+        if code in "<>":
+            layout.little = code == "<"
         elif code == "!":
             layout.alignment = _NATIVE_ALIGNMENT if number is None else number
             if layout.alignment & (layout.alignment - 1) or not layout.alignment:
-                raise FormatError("alignment is not a power of 2")
+                raise FormatError(f"alignment {layout.alignment} is not a power of 2")
         else:
-            yield _Item(code, _size(code, number), layout.little, number is not None)
+            yield _Item(code, _size(code, number), layout.little)
 
 
 def _size(code: str, number: int | None) -> int:
@@ -81,9 +91,7 @@ def _size(code: str, number: int | None) -> int:
         return _SIZES[code.lower()]
     if code in "fd":
         return 4 if code == "f" else 8
-    if code in "sx":
-        return 0 if code == "s" else 1
-    raise FormatError(f"bad argument #1 to '{{name}}' (invalid format option '{code}')")
+    return 1 if code == "x" else 0
 
 
 def _padding(item: _Item, layout: _Layout) -> int:
@@ -94,94 +102,92 @@ def _padding(item: _Item, layout: _Layout) -> int:
     return -layout.at % align
 
 
-def _pack(n: int, *args: Any) -> tuple[bool, Any]:
-    if not args or not isinstance(args[0], bytes):
-        raise FormatError("bad argument #1 to 'pack' (string expected, got no value)")
-    layout, out, values = _Layout(), bytearray(), list(args[1:])
-    position = 2
-    for item in _items(args[0], layout):
+def _pack(n: int, *args: Any) -> Answer:
+    form = text_of(args, 1)
+    # A value that is missing counts as nil.
+    args = (*args, None)
+    layout, out, position = _Layout(), bytearray(), 2
+    for item in _items(form, layout):
         layout.at = len(out)
         out += b"\0" * _padding(item, layout)
         if item.code == "x":
             out.append(0)
             continue
-        if not values:
-            raise FormatError(
-                f"bad argument #{position} to 'pack' (number expected, got no value)"
-                if item.code not in "sc"
-                else f"bad argument #{position} to 'pack' (string expected, got no value)"
-            )
-        out += _pack_value(item, values.pop(0), position)
+        out += _pack_value(item, args, position)
         position += 1
-    return False, bytes(out)
+    return (bytes(out),)
 
 
-def _pack_value(item: _Item, value: Any, position: int) -> bytes:
+def _pack_value(item: _Item, args: tuple[Any, ...], position: int) -> bytes:
+    if item.code not in _LETTERS:
+        raise ArgumentError.bad(1, f"invalid format option '{item.code}'")
     if item.code in "sc":
-        text = (
-            value if isinstance(value, bytes) else b"%.14g" % _number(value, position)
-        )
-        if item.code == "s":
-            return text + b"\0"
-        size = item.size if item.size else len(text)
+        text = text_of(args, position)
+        size = item.size or len(text)
         if len(text) < size:
-            raise FormatError(f"bad argument #{position} to 'pack' (string too short)")
-        return text[:size]
-    number = _number(value, position)
+            raise ArgumentError.bad(position + 1, "string too short")
+        return text + b"\0" if item.code == "s" else text[:size]
+    value = number(args, position)
     if item.code in "fd":
-        return struct.pack(("<" if item.little else ">") + item.code, number)
-    bits = 8 * item.size
-    order = "little" if item.little else "big"
-    return (int(number) & ((1 << bits) - 1)).to_bytes(item.size, order)  # type: ignore[arg-type]
+        return _float_bytes(item, value)
+    bits = _to_bits(value) & (1 << 8 * item.size) - 1
+    return bits.to_bytes(item.size, "little" if item.little else "big")
 
 
-def _number(value: Any, position: int) -> float:
-    if isinstance(value, bytes):
-        try:
-            return float(value)
-        except ValueError:
-            value = None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise FormatError(f"bad argument #{position} to 'pack' (number expected)")
-    return value
+def _to_bits(value: float) -> int:
+    """Return a number as C's conversions to 64 bits leave it on x86."""
+    if value < 0:
+        return to_int64(value) & _LONG
+    if value != value:
+        return 1 << 63
+    return int(value) if value <= _LONG and not math.isinf(value) else 0
 
 
-def _unpack(n: int, *args: Any) -> tuple[Any, ...]:
-    if n < 2 or not isinstance(args[0], bytes) or not isinstance(args[1], bytes):
-        raise FormatError("bad argument #1 to 'unpack' (string expected)")
-    form, data = args[0], args[1]
+def _float_bytes(item: _Item, value: float) -> bytes:
+    form = ("<" if item.little else ">") + item.code
+    try:
+        return struct.pack(form, value)
+    except OverflowError:
+        return struct.pack(form, math.inf if value > 0 else -math.inf)
+
+
+def _unpack(n: int, *args: Any) -> Answer:
+    form, data = text_of(args, 1), text_of(args, 2)
+    offset = integer(args, 3, 1)
+    if offset <= 0:
+        raise ArgumentError.bad(3, "offset must be 1 or greater")
     layout = _Layout()
-    layout.at = int(args[2]) - 1 if len(args) > 2 and args[2] is not None else 0
-    if layout.at < 0:
-        raise FormatError("bad argument #3 to 'unpack' (offset must be 1 or greater)")
+    layout.at = offset - 1
     values: list[Any] = []
     for item in _items(form, layout):
         layout.at += _padding(item, layout)
         size = item.size
-        if item.code == "c" and item.has_size and not size:
-            size = _length_before(values)
         if layout.at + size > len(data):
-            raise FormatError("bad argument #2 to 'unpack' (data string too short)")
+            raise ArgumentError.bad(2, "data string too short")
+        if item.code not in _LETTERS:
+            raise ArgumentError.bad(1, f"invalid format option '{item.code}'")
         if item.code == "s":
             end = data.find(b"\0", layout.at)
             if end < 0:
-                raise FormatError(
-                    "bad argument #2 to 'unpack' (unfinished string in data)"
-                )
+                raise FormatError("unfinished string in data")
             values.append(data[layout.at : end])
             layout.at = end + 1
             continue
+        if item.code == "c" and not size:
+            size = _length_before(values)
+            if layout.at + size > len(data):
+                raise ArgumentError.bad(2, "data string too short")
         raw = data[layout.at : layout.at + size]
         layout.at += size
         if item.code != "x":
             values.append(_unpack_value(item, raw))
-    return (False, *values, layout.at + 1)
+    return (*values, layout.at + 1)
 
 
 def _length_before(values: list[Any]) -> int:
     if not values or not isinstance(values[-1], (int, float)):
         raise FormatError("format 'c0' needs a previous size")
-    return int(values.pop())
+    return to_int64(values.pop())
 
 
 def _unpack_value(item: _Item, raw: bytes) -> Any:
@@ -189,38 +195,37 @@ def _unpack_value(item: _Item, raw: bytes) -> Any:
         return raw
     if item.code in "fd":
         return struct.unpack(("<" if item.little else ">") + item.code, raw)[0]
-    order = "little" if item.little else "big"
-    number = int.from_bytes(raw, order, signed=item.code.islower())  # type: ignore[arg-type]
-    return float(number) if abs(number) > 2**53 else number
+    # What is longer than C's longest integer gives its low end.
+    raw = raw[:8] if item.little else raw[-8:]
+    value = int.from_bytes(
+        raw, "little" if item.little else "big", signed=item.code.islower()
+    )
+    return float(value) if abs(value) > 2**53 else value
 
 
-def _calcsize(n: int, *args: Any) -> tuple[bool, Any]:
+def _size_of(n: int, *args: Any) -> Answer:
     layout = _Layout()
-    form = args[0] if args and isinstance(args[0], bytes) else b""
-    for item in _items(form, layout):
+    for item in _items(text_of(args, 1), layout):
         if item.code == "s":
-            raise FormatError("variable-size format for option 's'")
+            raise ArgumentError.bad(1, "option 's' has no fixed size")
         if item.code == "c" and not item.size:
-            raise FormatError("variable-length format for option 'c0'")
+            raise ArgumentError.bad(1, "option 'c0' has no fixed size")
         layout.at += _padding(item, layout) + item.size
-    return False, layout.at
+    return (layout.at,)
 
 
-def _guarded(name: str, work: Any) -> Any:
-    def call(n: int, *args: Any) -> tuple[Any, ...]:
+def _guarded(work: Callable[..., Answer]) -> Callable[..., Answer]:
+    def call(n: int, *args: Any) -> Answer:
         try:
-            return work(n, *args)  # type: ignore[no-any-return]
-        except (FormatError, OverflowError, struct.error) as error:
-            return True, str(error).replace("{name}", name).encode()
+            return (False, *work(n, *args))
+        except (FormatError, ArgumentError) as error:
+            return True, str(error).encode("utf-8", "surrogateescape")
 
     return call
 
 
 LIBRARY: Final[dict[bytes, dict[bytes, Any]]] = {
-    b"functions": {
-        b"pack": _guarded("pack", _pack),
-        b"unpack": _guarded("unpack", _unpack),
-        b"size": _guarded("size", _calcsize),
-    },
+    b"functions": {b"pack": _guarded(_pack), b"size": _guarded(_size_of)},
+    b"many": {b"unpack": _guarded(_unpack)},
     b"constants": {},
 }

@@ -15,6 +15,8 @@ from trignb.reply import (
     NULL_ARRAY,
     OK,
     BigNumber,
+    BigNumberText,
+    MapOfPairs,
     NullArray,
     Reply,
     SetOfLists,
@@ -60,7 +62,11 @@ def encode(reply: Reply, resp: int) -> bytes:
     if reply is None:
         return _NULL[resp]
     pieces: list[bytes] = []
-    _write(pieces.append, reply, resp)
+    try:
+        _write(pieces.append, reply, resp)
+    except RecursionError:
+        pieces.clear()
+        _write_deep(pieces.append, reply, resp)
     return b"".join(pieces)
 
 
@@ -151,6 +157,12 @@ def _write_scalar(append: Append, value: Reply, resp: int) -> None:
     elif isinstance(value, Verbatim) and resp == 3:
         head = value.format.encode()
         append(b"=%d\r\n%b:%b\r\n" % (len(value) + 4, head, value))
+    elif isinstance(value, MapOfPairs):
+        size = len(value) if resp == 3 else 2 * len(value)
+        append(b"%b%d\r\n" % (b"%" if resp == 3 else b"*", size))
+        _write_items(append, list(chain.from_iterable(value)), resp)
+    elif isinstance(value, BigNumberText) and resp == 3:
+        append(b"(%b\r\n" % value.replace(b"\r", b" ").replace(b"\n", b" "))
     elif isinstance(value, BigNumber):
         text = b"%d" % value
         append(b"(%b\r\n" % text if resp == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
@@ -158,3 +170,24 @@ def _write_scalar(append: Append, value: Reply, resp: int) -> None:
         append(b"$%d\r\n%b\r\n" % (len(value), bytes(value)))
     else:
         raise TypeError(f"not a reply: {type(value).__name__}")
+
+
+def _write_deep(append: Append, reply: Reply, resp: int) -> None:
+    """Write what is nested deeper than Python's own calls may be: a script's table of tables."""
+    waiting = [reply]
+    while waiting:
+        value = waiting.pop()
+        if not isinstance(value, (list, tuple, dict, SetReply)):
+            _write(append, value, resp)
+            continue
+        if isinstance(value, (dict, MapOfPairs)):
+            pairs = value.items() if isinstance(value, dict) else value
+            head, per_item, items = b"%", 2, list(chain.from_iterable(pairs))
+        else:
+            head = b"~" if isinstance(value, _SETS) else b"*"
+            per_item, items = 1, list(value)
+        if resp == 3:
+            append(b"%b%d\r\n" % (head, len(items) // per_item))
+        else:
+            append(b"*%d\r\n" % len(items))
+        waiting.extend(reversed(items))
