@@ -19,6 +19,7 @@ __all__ = [
     "BigNumber",
     "BigNumberText",
     "MapOfPairs",
+    "Messages",
     "NoReply",
     "NullArray",
     "Reply",
@@ -122,6 +123,13 @@ NULL_ARRAY: Final = NullArray()
 NO_REPLY: Final = NoReply()
 
 
+class Messages(list[Any]):
+    """Messages that stand where one reply of a transaction would, each written as a push."""
+
+
+_LISTS: Final = (list, tuple, SetOfLists, Messages)
+
+
 def to_resp2(value: Reply) -> Reply:
     """Lower a reply to the types RESP2 has: int, bytes, Status, list, null, error."""
     try:
@@ -135,7 +143,7 @@ def _to_resp2(value: Reply) -> Reply:
     kind = type(value)
     if kind is bytes or kind is int or value is None or kind is Status:
         return value
-    if kind is list or kind is tuple or kind is SetOfLists:
+    if kind in _LISTS:
         return [_to_resp2(item) for item in value]
     if kind is dict:
         flat = []

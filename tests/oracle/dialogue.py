@@ -182,7 +182,8 @@ class Side:
             return ",".join(sorted(line for line in lines if line.startswith(only)))
         for name, client in self.clients.items():
             item = item.replace(client.address, f"<{name}.addr>")
-            item = re.sub(rf"(?<!\w)(n?id=){client.id}\b", rf"\1<{name}.id>", item)
+            number = rf"(?<!\w)(n?id=|redir=){client.id}\b"
+            item = re.sub(number, rf"\1<{name}.id>", item)
         item = re.sub(rf"(?<!\w)(n?id=){self._observer_id}\b", r"\1<observer>", item)
         return _VOLATILE.sub(r"\1=.", item).replace(str(self.port), "<port>")
 
@@ -263,7 +264,11 @@ def _split(line: str) -> tuple[str, list[bytes]]:
 def _messages(data: bytes) -> list[Any]:
     found, at = [], 0
     while at < len(data):
-        item, at = _item(data, at)
+        try:
+            item, at = _item(data, at)
+        except ValueError:
+            # An array with fewer items than it says (CLIENT REPLY in a transaction).
+            item, at = repr(data[at:]), len(data)
         found.append(item)
     return found
 

@@ -174,7 +174,7 @@ class Database:
         self._break_watches(key)
         tracking = self.core.tracking
         if tracking.is_on:
-            tracking.invalidate(key, tracking.caller)
+            tracking.changed(key)
 
     def _break_watches(self, key: bytes) -> None:
         for session in self.watched.get(key, ()):

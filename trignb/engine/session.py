@@ -75,6 +75,8 @@ class Session:
         The selected database.
     resp : int
         3 or 2: decides null arrays and nested pairs; see `trignb.reply.to_resp2` for the rest.
+    protocol : int
+        What the client itself speaks: `resp` is a script's own while one runs.
     queue : list or None
         Commands queued since MULTI, None outside a transaction.
     on_push : callable or None
@@ -125,6 +127,7 @@ class Session:
         "on_line",
         "on_push",
         "patterns",
+        "protocol",
         "queue",
         "queue_failed",
         "replica",
@@ -210,7 +213,7 @@ class Session:
 
     def set_resp(self, resp: int) -> None:
         """Speak RESP2 or RESP3 from now on."""
-        self.resp = resp
+        self.resp = self.protocol = resp
         self.null_array: NullArray | None = None if resp == 3 else NULL_ARRAY
         self.rearm()
 
@@ -274,7 +277,7 @@ class Session:
     @property
     def is_resp2_subscriber(self) -> bool:
         """Whether only the commands of a listener are allowed."""
-        return self.resp == 2 and bool(
+        return self.protocol == 2 and bool(
             self.channels or self.patterns or self.shard_channels
         )
 
@@ -332,6 +335,8 @@ class Session:
                 reason = text.removeprefix("ERR ")
                 text = f"EXECABORT Transaction discarded because of: {reason}"
         self.fail_transaction()
+        if self.tracking is not None and self.queue is None:
+            self.tracking.caching = False
         error = ResponseError(text)
         self.core.count_error(error)
         return error

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Tracking", "TrackingTable"]
 
 CHANNEL: Final = b"__redis__:invalidate"
+_SCRIPTS: Final = frozenset({"eval_ro", "evalsha_ro", "fcall_ro"})
 
 
 @dataclass(slots=True)
@@ -46,6 +47,8 @@ class TrackingTable:
         self.is_on = False
         # The session at work, as far as it tracks itself.
         self.caller: Session | None = None
+        # What the caller hears when its command has ended.
+        self._own: list[list[Any]] = []
         self._pending: dict[bytes, dict[bytes, Session | None]] = {}
         self._is_flushing = False
 
@@ -89,6 +92,9 @@ class TrackingTable:
         choice = session.tracking
         if choice is None or choice.bcast or not command.flags & READONLY:
             return
+        if command.name in _SCRIPTS:
+            # What they read is noted as they read it.
+            return
         if (choice.optin and not choice.caching) or (choice.optout and choice.caching):
             return
         for key in keys_of(command, args):
@@ -100,7 +106,13 @@ class TrackingTable:
     def command_ended(
         self, session: Session, command: Command, args: list[bytes]
     ) -> None:
-        """Note what a tracking session's own command read; CACHING was for this one."""
+        """Note what a tracking session's own command read; CACHING was for this one.
+
+        What it changed itself it hears now, behind the messages it sent to itself.
+        """
+        own, self._own = self._own, []
+        for message in own:
+            session.push(message)
         self.remember(session, command, args)
         choice = session.tracking
         is_client = command.name.startswith("client")
@@ -109,10 +121,20 @@ class TrackingTable:
 
     # -- what changes
 
-    def invalidate(self, key: bytes, by: Session | None) -> None:
+    def changed(self, key: bytes) -> None:
+        """Tell whoever read a key, or tracks its prefix, that a command changed it."""
+        caller = self.caller
+        # To who tracks prefixes a script of its own is another client, as in Redis.
+        is_direct = self.core.frame.origin == "client"
+        self.invalidate(key, caller, caller if is_direct else None)
+
+    def invalidate(
+        self, key: bytes, by: Session | None, broadcast_by: Session | None = None
+    ) -> None:
         """Tell whoever read a key, or tracks its prefix, that it changed.
 
         `by` is the session that changed it, as far as it tracks itself: NOLOOP spares it.
+        `broadcast_by` is that for who tracks prefixes.
         """
         for session_id in self.readers.pop(key, ()):
             session = self.sessions.get(session_id)
@@ -125,7 +147,7 @@ class TrackingTable:
             if key.startswith(prefix):
                 if not self._pending:
                     self.core.queue_job(self._broadcast)
-                self._pending.setdefault(prefix, {})[key] = by
+                self._pending.setdefault(prefix, {})[key] = broadcast_by
 
     def _prefixes(self) -> set[bytes]:
         """Return the prefixes that somebody tracks."""
@@ -170,18 +192,21 @@ class TrackingTable:
             found = self.core.sessions.get(choice.redirect)
             if found is None:
                 choice.broken = True
-                if session.resp == 3:
+                if session.protocol == 3:
                     session.push([b"tracking-redir-broken", choice.redirect])
                 return
             target = found
         message: list[Any]
-        if target.resp == 3:
+        if target.protocol == 3:
             message = [b"invalidate", keys]
         elif redirected and target.is_resp2_subscriber:
             message = [b"message", CHANNEL, keys]
         else:
             return
-        target.push(message)
+        if target is self.caller:
+            self._own.append(message)
+        else:
+            target.push(message)
 
     # -- counting
 

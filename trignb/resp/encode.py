@@ -17,6 +17,8 @@ from trignb.reply import (
     BigNumber,
     BigNumberText,
     MapOfPairs,
+    Messages,
+    NoReply,
     NullArray,
     Reply,
     SetOfLists,
@@ -168,6 +170,13 @@ def _write_scalar(append: Append, value: Reply, resp: int) -> None:
         append(b"(%b\r\n" % text if resp == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
     elif isinstance(value, (bytes, bytearray, memoryview)):
         append(b"$%d\r\n%b\r\n" % (len(value), bytes(value)))
+    elif isinstance(value, Messages):
+        # As Redis does: the transaction's array has one place for all of them.
+        for message in value:
+            append(encode_push(message, resp))
+    elif isinstance(value, NoReply):
+        # Of CLIENT REPLY in a transaction: its array counts a reply that is not sent.
+        return
     else:
         raise TypeError(f"not a reply: {type(value).__name__}")
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from trignb.engine.commands.connection import wrong_subcommand
 from trignb.engine.help import help_lines
 from trignb.engine.spec import CommandFamily
+from trignb.errors import ResponseError
 from trignb.glob import matcher
-from trignb.reply import NO_REPLY, Reply, Status
+from trignb.reply import NO_REPLY, Messages, Reply, Status
 
 if TYPE_CHECKING:
     from trignb.engine.session import Session
@@ -39,6 +40,8 @@ def psubscribe(s: Session, args: Args) -> Reply:
 @command("SSUBSCRIBE")
 def ssubscribe(s: Session, args: Args) -> Reply:
     """Listens for messages published to shard channels."""
+    if s.core.nesting > 1:
+        raise ResponseError("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
     return _enter(s, b"ssubscribe", args[1:], s.core.pubsub.ssubscribe, _shard_count)
 
 
@@ -152,7 +155,10 @@ def _leave(
 def _confirm(s: Session, confirmations: list[list[Any]]) -> Reply:
     s.rearm()
     # Within EXEC the confirmations are the command's part of the array.
-    if s.on_push is None or s.core.nesting > 1:
+    is_nested = s.core.nesting > 1
+    if is_nested and s.link is not None:
+        return Messages(confirmations)
+    if s.on_push is None or is_nested:
         return confirmations[0] if len(confirmations) == 1 else confirmations
     for message in confirmations:
         s.push(message)

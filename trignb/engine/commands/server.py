@@ -28,6 +28,8 @@ _TOO_LITTLE_TO_JUDGE: Final = 5 << 20
 @command("MONITOR")
 def monitor(s: Session, args: Args) -> Status:
     """Tells this client of every command that runs."""
+    if s.core.nesting > 1:
+        raise ResponseError("ERR MONITOR isn't allowed for DENY BLOCKING client")
     s.core.monitors.start(s)
     return OK
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trignb.engine.acl import Denial
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
-from trignb.reply import OK, Reply, Status
+from trignb.reply import NO_REPLY, OK, Reply, Status
 
 if TYPE_CHECKING:
     from trignb.engine.session import Session
@@ -50,16 +50,22 @@ def exec_(s: Session, args: Args) -> Reply:
     s.unwatch()
     try:
         for cmd, argv in s.queue:
+            is_heard = not s.closed
             try:
-                replies.append(_run_queued(s, cmd, argv))
+                reply = _run_queued(s, cmd, argv)
             except ResponseError as error:
                 # Kept as a value: without its traceback, which would hold every frame alive.
-                replies.append(error.with_traceback(None))
+                reply = error.with_traceback(None)
+            is_heard = is_heard and s.reply_mode != "off"
+            replies.append(reply if is_heard else NO_REPLY)
     finally:
         # Until now CLIENT INFO and the log of refusals show a client in MULTI.
         s.discard_transaction()
         # What the commands did is propagated command by command, never the EXEC itself.
         core.propagate_as()
+    if s.link is None:
+        # Only on a connection do others stand for what is not sent.
+        return [reply for reply in replies if reply is not NO_REPLY]
     return replies
 
 
