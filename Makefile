@@ -34,7 +34,7 @@ test: $(STAMP) lint redis-server reference-servers chromium iredis
 		--override-ini filterwarnings=default --override-ini timeout=300 notebooks
 
 # The tests that search (crashes, concurrency, fuzzing) with many more rounds: half an hour.
-test-long: $(STAMP) redis-server reference-servers chromium iredis
+test-long: $(STAMP) redis-server reference-servers chromium iredis emulator
 	TRIGNB_LONG=1 $(BIN)/python -m pytest --timeout=1800
 
 bench: $(STAMP) redis-server reference-servers
@@ -87,6 +87,16 @@ chromium:
 		&& apt-get update -qq && apt-get install -qq -y --no-install-recommends \
 			chromium fonts-dejavu-core >/dev/null; \
 	} || echo "WARNING: no chromium: tests in a browser are skipped"
+
+# A CPU with memory protection keys, for threads that use JavaScript. `make test` uses it where it is.
+.PHONY: emulator
+emulator:
+	@command -v qemu-system-x86_64 >/dev/null || { \
+		echo "qemu is missing: installing it"; \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -qq -y --no-install-recommends \
+			qemu-system-x86 seabios >/dev/null; \
+	} || echo "WARNING: no qemu: no CPU with memory protection keys is emulated"
 
 # A client that the tests drive; it wants an older redis-py than we do, so it lives apart.
 .PHONY: iredis

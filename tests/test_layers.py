@@ -52,7 +52,7 @@ OWNERS = {
     "ipywidgets": ("trignb.notebook",),
     "nbclient": ("trignb.notebook",),
     "nbformat": ("trignb.notebook",),
-    "py_mini_racer": ("trignb.js.isolate",),
+    "py_mini_racer": ("trignb.js.starting",),
     "lupa": ("trignb.lua.runtime",),
     "redis": ("trignb.client",),
     "pytest": ("trignb.pytest_plugin",),

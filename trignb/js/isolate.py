@@ -1,4 +1,4 @@
-"""One V8 isolate, spoken to through mini-racer's C interface. Nobody else imports it.
+"""One V8 isolate, spoken to through mini-racer's C interface.
 
 mini-racer's Python layer costs 350 us for the smallest evaluation and hands values over
 one by one, so this module uses the functions underneath, which are private: the version
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from trignb.js import words
 from trignb.js.runtime import HeapStatistics, JsTerminated
+from trignb.js.starting import callback_type, prepare_thread, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,15 +123,6 @@ class Outcome:
 
 
 @functools.cache
-def _library() -> tuple[Any, Any]:
-    # Imported when the first isolate is made: `import trignb` must not load V8.
-    from py_mini_racer import init_mini_racer
-    from py_mini_racer._dll import MR_CALLBACK
-
-    return init_mini_racer(ignore_duplicate_init=True), MR_CALLBACK
-
-
-@functools.cache
 def _prelude() -> str:
     folder = importlib.resources.files("trignb.js").joinpath("prelude")
     text = "\n".join(
@@ -176,6 +168,7 @@ def _free_context(
     """Free a context on a thread of its own, which may take a while; then its callback."""
 
     def work() -> None:
+        prepare_thread()
         free(context)
         # Who still waits for an answer has the context, and V8 goes on until he has it.
         for who in list(asking):
@@ -247,11 +240,13 @@ class Isolate:
         self._asking: set[threading.Thread] = set()
         self._probes: dict[int, threading.Event] = {}
         self._probe_numbers = itertools.count(_PROBE)
-        self._dll, callback_type = _library()
+        v8 = start()
+        v8.prepare_thread()
+        self._dll = v8.dll
         # V8's thread may call at any time until the context is freed, whatever became of
         # us: the callback is kept apart, and an isolate that was dropped without `close`
         # has its context freed by the collector.
-        callback = callback_type(_relay(weakref.ref(self)))
+        callback = callback_type()(_relay(weakref.ref(self)))
         _callbacks[id(callback)] = callback
         self._context = self._dll.mr_init_context(callback)
         self._free_context = weakref.finalize(
@@ -572,7 +567,7 @@ class Isolate:
 
 def context_count() -> int:
     """Return how many isolates the process has; for tests."""
-    return int(_library()[0].mr_context_count())
+    return int(start().dll.mr_context_count())
 
 
 def _forget_all() -> None:
