@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import socket
-import subprocess
-import time
 
 import pytest
 
 import trignb
 from functions.libraries import error_of, eventually, lib, listed
+from oracle.server import RedisServer, require_server
 from trignb.engine.kept import loading
 from trignb.errors import RdbError
 
@@ -296,34 +293,11 @@ def test_internal_commands_from_a_primary(engine) -> None:
 # -- any Redis starts on our files
 
 
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs redis-server")
+@pytest.mark.oracle
 def test_redis_server_starts_on_a_file_with_libraries(saved) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [
-            *("redis-server", "--port", str(port), "--bind", "127.0.0.1"),
-            *("--save", "", "--dir", str(saved.parent), "--dbfilename", saved.name),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        end = time.monotonic() + 10
-        reply = b""
-        while b"\r\n" not in reply:
-            assert time.monotonic() < end, server.poll()
-            try:
-                with socket.create_connection(("127.0.0.1", port), 1) as link:
-                    link.sendall(b"GET k\r\n")
-                    reply = link.recv(100)
-            except OSError:
-                time.sleep(0.05)
-        assert reply == b"$1\r\nv\r\n"
-    finally:
-        server.terminate()
-        server.communicate(timeout=10)
+    require_server()
+    with RedisServer(directory=saved.parent, dbfilename=saved.name) as server:
+        assert server.connect().execute("GET", "k") == b"v"
 
 
 # -- INFO

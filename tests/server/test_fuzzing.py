@@ -93,17 +93,17 @@ def test_the_replies_are_those_of_redis(
 ) -> None:
     fuzzer = Fuzzer(7)
     for _ in range(LONG_COMPARED if long else COMPARED):
-        # Each on empty databases.
-        compare(server, oracle, b"FLUSHALL\r\n" + fuzzer.input())
+        data = fuzzer.input()
+        # Redis does not answer an AUTH that fails while other replies wait to be sent.
+        if b"AUTH" not in data.upper():
+            # Each on empty databases.
+            compare(server, oracle, b"FLUSHALL\r\n" + data)
 
 
 def compare(server: Server, oracle: RedisServer, data: bytes) -> None:
     """Send the same bytes to both. Whoever closes on bytes under way may lose its last reply: again then."""
     for _ in range(5):
-        # 7.2 names one option more than 7.0.
-        expected = answer(oracle.port, data).replace(
-            b"the HELLO AUTH", b"the HELLO <proto> AUTH"
-        )
+        expected = answer(oracle.port, data)
         got = answer(server.port, data)
         if got == expected:
             return
@@ -152,12 +152,22 @@ STRANGERS = [
     b"*11\r\n" + b"$1\r\na\r\n" * 11,
     b"*2\r\n$4\r\nAUTH\r\n$16384\r\n" + b"x" * 16384 + b"\r\n",
     b"*2\r\n$4\r\nAUTH\r\n$16385\r\n",
-    b"GET a\r\nAUTH wrong\r\nHELLO 3\r\nHELLO 3 AUTH default wrong\r\nPING\r\n",
+    b"AUTH wrong\r\nGET a\r\nHELLO 3\r\nPING\r\n",
+    b"HELLO 3 AUTH default wrong\r\nPING\r\n",
     b"HELLO 4\r\nHELLO x\r\nRESET\r\nQUIT\r\nPING\r\n",
     b"AUTH secret\r\n*11\r\n$4\r\nMGET\r\n" + b"$1\r\na\r\n" * 10 + b"PING\r\n",
     b"*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n*11\r\n$4\r\nMGET\r\n" + b"$1\r\na\r\n" * 10,
     b"MULTI\r\nEXEC\r\nAUTH a b c\r\nAUTH\r\nAUTH default secret\r\nECHO in\r\n",
 ]
+
+
+@pytest.mark.oracle
+def test_every_auth_is_answered(server: Server, oracle: RedisServer) -> None:
+    # The one reply that Redis leaves out; a client would take the next one for it.
+    data = b"PING\r\nAUTH a b\r\nPING\r\n"
+    refusal = b"-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+    assert answer(oracle.port, data) == b"+PONG\r\n+PONG\r\n"
+    assert answer(server.port, data) == b"+PONG\r\n" + refusal + b"+PONG\r\n"
 
 
 @pytest.mark.oracle
