@@ -101,3 +101,43 @@ def test_notes_of_deleted_keys_are_thrown_away(engine):
     for i in range(3000):
         run(engine, f"SET {i} v", f"DEL {i}")
     assert len(engine.core.access._used[0]) < 1200
+
+
+@pytest.mark.parametrize("command", ["COPY k c REPLACE", "RENAME k c"])
+def test_a_client_that_does_not_touch_makes_new_keys(engine, session, command):
+    set_policy(engine, "allkeys-lru")
+    run(engine, "MSET k v c v")
+    engine.clock.advance(10)
+    session.no_touch = True
+    session.execute(*command.split())
+    assert run(engine, "OBJECT IDLETIME c") == 0
+
+
+def test_a_script_uses_the_keys_its_commands_use(engine):
+    set_policy(engine, "allkeys-lru")
+    run(engine, "MSET k v c v")
+    engine.clock.advance(10)
+    script = "redis.call('exists', KEYS[1]) return redis.call('get', KEYS[2])"
+    assert engine.execute("EVAL", script, "2", "k", "c") == b"v"
+    assert run(engine, "OBJECT IDLETIME k") == 10
+    assert run(engine, "OBJECT IDLETIME c") == 0
+
+
+def test_rest_before_the_first_question_counts_where_a_server_looks(engine):
+    access = engine.core.access
+    run(engine, "SET k v")
+    access.sample()
+    engine.clock.advance(10)
+    run(engine, "TTL k", "EXISTS k", "PING")
+    access.sample()
+    engine.clock.advance(5)
+    assert run(engine, "OBJECT IDLETIME k") == 15
+
+
+def test_use_between_two_looks_of_a_server_is_use(engine):
+    access = engine.core.access
+    run(engine, "SET k v")
+    access.sample()
+    engine.clock.advance(10)
+    run(engine, "GET k")
+    assert run(engine, "OBJECT IDLETIME k") == 0

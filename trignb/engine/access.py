@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from trignb.engine.keyspecs import keys_of
+from trignb.engine.keyspecs import has_keys, keys_of
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -29,6 +29,18 @@ _LOOK_ONLY: Final = frozenset(
         *("debug|object", "memory|usage", "watch", "unwatch"),
     )
 )
+
+# Commands whose keys are used, if at all, by the commands they run.
+_CALLERS: Final = frozenset(
+    (
+        *("eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"),
+        *("tfcall", "tfcallasync"),
+    )
+)
+_UNNOTED: Final = _LOOK_ONLY | _CALLERS
+
+# Commands that give a key, their last one, a value of another key.
+_MAKERS: Final = frozenset({"copy", "rename", "renamenx"})
 
 # LFU counters start here, so that a new key is not the first to go.
 _LFU_START: Final = 5
@@ -48,6 +60,9 @@ class AccessNotes:
         self.is_on = False
         self.is_lfu = False
         self._since = 0
+        self._users: list[Command] = []
+        self._calls_seen = 0
+        self._quiet_since: int | None = None
         self._used: list[dict[bytes, int]] = []
         self._counters: list[dict[bytes, int]] = []
         core.config.on_change("maxmemory-policy", self._choose_policy)
@@ -64,10 +79,34 @@ class AccessNotes:
         core = self.core
         self.is_on = True
         self._since = self._now()
+        if self._quiet_since is not None and self._calls_of_users() == self._calls_seen:
+            self._since = self._quiet_since
         self._used = [{} for _ in range(core.config.values["databases"])]
         self._counters = [{} for _ in self._used]
         core.gates.append(self.note)
         core.rearm_sessions()
+
+    def sample(self) -> None:
+        """Take note, now and then before notes begin, whether any command used keys.
+
+        A server does so. Thus keys that rest since before the first question are idle
+        for longer than since that question.
+        """
+        if self.is_on:
+            return
+        calls = self._calls_of_users()
+        if calls != self._calls_seen or self._quiet_since is None:
+            self._calls_seen = calls
+            self._quiet_since = self._now()
+
+    def _calls_of_users(self) -> int:
+        if not self._users:
+            self._users = [
+                command
+                for command in self.core.table.by_name.values()
+                if command.name not in _LOOK_ONLY and has_keys(command)
+            ]
+        return sum(command.calls for command in self._users)
 
     def idle_s(self, db: Database, key: bytes) -> int:
         """Return the seconds since a key was used."""
@@ -121,9 +160,13 @@ class AccessNotes:
     def note(self, session: Session, command: Command, args: list[bytes]) -> None:
         """Take note of the keys of a command that is about to run."""
         name = command.name
-        if name in _LOOK_ONLY or (session.no_touch and name != "touch"):
+        if name in _UNNOTED:
             return
-        for key in keys_of(command, args):
+        keys = keys_of(command, args)
+        if session.no_touch and name != "touch":
+            # A key that comes into being is new, whoever makes it.
+            keys = keys[-1:] if name in _MAKERS else []
+        for key in keys:
             self._note(session.db, key)
 
     def _note(self, db: Database, key: bytes) -> None:

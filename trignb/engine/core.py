@@ -123,6 +123,7 @@ class Core:
         # -- counters
         self.dirty = 0
         self.hits = self.misses = self.expired_keys = self.evicted_keys = 0
+        self.lazyfreed = 0
         self.errors: Counter[str] = Counter()
         self.event_seq = 0
         self.started_ns = self.clock.read()

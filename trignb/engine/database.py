@@ -14,6 +14,14 @@ from trignb.datatypes import copy_value
 from trignb.engine.args import wrong_type
 from trignb.engine.events import EVICTED, EXPIRED, GENERIC, KEYMISS, NEW
 from trignb.engine.freeing import LARGE, Freeing
+from trignb.engine.laziness import (
+    ALWAYS,
+    EVICTION,
+    EXPIRE,
+    SERVER_DEL,
+    USER_DEL,
+    is_costly,
+)
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -136,13 +144,17 @@ class Database:
         if self.core.waited_keys:
             self.core.blocking.signal(self, key)
 
-    def remove(self, key: bytes) -> bool:
-        """Take a key away, silently; the caller fires the event."""
+    def remove(self, key: bytes, laziness: str = SERVER_DEL) -> bool:
+        """Take a key away, silently; the caller fires the event.
+
+        The parameter that `laziness` names says whether Redis would free the value in
+        the background; `ALWAYS` is no parameter.
+        """
         value = self.take(key)
         if value is None:
             return False
         if type(value) is not bytes:
-            self.free(value)
+            self.free(value, laziness)
         return True
 
     def take(self, key: bytes) -> Any:
@@ -155,8 +167,11 @@ class Database:
                 self.core.blocking.signal(self, key)
         return value
 
-    def free(self, value: Any) -> None:
+    def free(self, value: Any, laziness: str = SERVER_DEL) -> None:
         """Free a large value in the background; a small one is left to the caller."""
+        core = self.core
+        if (laziness == ALWAYS or core.config.values[laziness]) and is_costly(value):
+            core.lazyfreed += 1
         if type(value) is not bytearray and len(value) >= LARGE:
             self.freeing.put(value)
 
@@ -189,18 +204,18 @@ class Database:
         i = session.watched.index((self, key, not was_due))
         session.watched[i] = (self, key, was_due)
 
-    def delete(self, key: bytes) -> bool:
+    def delete(self, key: bytes, laziness: str = USER_DEL) -> bool:
         """Delete a key as DEL does, event included; tell whether there was one."""
         if self.expires and self.expire_if_due(key):
             return False
-        return self.delete_target(key)
+        return self.delete_target(key, laziness)
 
-    def delete_target(self, key: bytes) -> bool:
+    def delete_target(self, key: bytes, laziness: str = SERVER_DEL) -> bool:
         """Delete the key that a command has nothing to store in.
 
         Nobody looks whether it was due: ``del`` fires, as in Redis.
         """
-        if not self.remove(key):
+        if not self.remove(key, laziness):
             return False
         self.changed(GENERIC, b"del", key)
         return True
@@ -245,22 +260,20 @@ class Database:
     def expire(self, key: bytes) -> None:
         """Delete a key because its time came: ``expired``, and DEL to replicas and AOF."""
         self.core.expired_keys += 1
-        name = self.deletion_name("lazyfree-lazy-expire")
-        self._drop(key, name, EXPIRED, b"expired", "expire")
+        self._drop(key, EXPIRE, EXPIRED, b"expired", "expire")
 
     def evict(self, key: bytes) -> None:
         """Delete a key to make room: ``evicted``, and DEL to replicas and AOF."""
         self.core.evicted_keys += 1
-        name = self.deletion_name("lazyfree-lazy-eviction")
-        self._drop(key, name, EVICTED, b"evicted", "evict")
+        self._drop(key, EVICTION, EVICTED, b"evicted", "evict")
 
     def _drop(
-        self, key: bytes, name: bytes, kind: int, event: bytes, origin: str
+        self, key: bytes, laziness: str, kind: int, event: bytes, origin: str
     ) -> None:
-        """Delete a key that nobody asked to delete; it is propagated as command `name`."""
-        self.remove(key)
+        """Delete a key that no client asked to delete."""
+        self.remove(key, laziness)
         core = self.core
-        core.add_effect(self.index, [name, key])
+        core.add_effect(self.index, [self.deletion_name(laziness), key])
         if self.watched:
             self._break_watches(key)
             if core.tracking.is_on:

@@ -220,7 +220,7 @@ def _memory(core: Core) -> Fields:
         "mem_allocator": "python",
         "active_defrag_running": 0,
         "lazyfree_pending_objects": 0,
-        "lazyfreed_objects": 0,
+        "lazyfreed_objects": core.lazyfreed,
     }
 
 
@@ -486,6 +486,7 @@ def reset_stats(core: Core) -> None:
         c.calls = c.failed = c.rejected = c.usec = 0
         c.durations.clear()
     core.hits = core.misses = core.expired_keys = core.evicted_keys = 0
+    core.lazyfreed = 0
     core.connections_received = 0
     core.traffic.reset()
     core.errors.clear()

@@ -274,6 +274,7 @@ class Server:
     def _cron(self) -> None:
         self.loop.call_later(_CRON_S, self._cron)
         self.traffic.sample(time.monotonic(), calls_of_all(self.core))
+        self.core.access.sample()
         for connection in list(self.slow):
             connection.check_output_limit()
         if self.values["timeout"]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trignb.engine.args import INT64_MAX, to_int
 from trignb.engine.events import GENERIC
+from trignb.engine.laziness import EXPIRE
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 
@@ -53,10 +54,10 @@ def _expire(s: Session, args: Args, name: str, unit: int, base_ms: int) -> int:
     if conditions and not _allows(conditions, db.expires.get(key), deadline):
         return 0
     if deadline <= core.now_ms() and not (core.is_loading or core.is_replica):
-        db.remove(key)
+        db.remove(key, EXPIRE)
         db.changed(GENERIC, b"del", key)
         if core.sinks:
-            core.propagate_as([db.deletion_name("lazyfree-lazy-expire"), key])
+            core.propagate_as([db.deletion_name(EXPIRE), key])
         return 1
     db.set_deadline(key, deadline)
     db.changed(GENERIC, b"expire", key)

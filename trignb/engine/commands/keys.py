@@ -17,6 +17,7 @@ from trignb.datatypes import (
 from trignb.datatypes.listpack import is_int64
 from trignb.engine.args import syntax_error, to_int32
 from trignb.engine.events import GENERIC
+from trignb.engine.laziness import ALWAYS, USER_DEL
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 from trignb.reply import OK, Reply, Status
@@ -61,20 +62,20 @@ HELP
 @command("DEL")
 def del_(s: Session, args: Args) -> int:
     """Deletes keys."""
-    return _delete(s, args)
+    return _delete(s, args, USER_DEL)
 
 
 @command("UNLINK")
 def unlink(s: Session, args: Args) -> int:
     """Deletes keys, freeing their memory in the background (here DEL does, too)."""
-    return _delete(s, args)
+    return _delete(s, args, ALWAYS)
 
 
-def _delete(s: Session, args: Args) -> int:
+def _delete(s: Session, args: Args, laziness: str) -> int:
     delete = s.db.delete
     count = 0
     for key in args[1:]:
-        if delete(key):
+        if delete(key, laziness):
             count += 1
     return count
 

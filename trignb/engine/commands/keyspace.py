@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trignb.datatypes import TYPE_NAMES
 from trignb.engine.args import syntax_error, to_int32
+from trignb.engine.laziness import USER_FLUSH
 from trignb.engine.scan import parse_cursor, parse_options
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
@@ -13,7 +14,10 @@ from trignb.glob import matcher
 from trignb.reply import OK, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trignb.engine.core import Core
+    from trignb.engine.database import Database
     from trignb.engine.session import Session
 
 family = CommandFamily("generic")
@@ -90,8 +94,7 @@ def dbsize(s: Session, args: Args) -> int:
 @command("FLUSHDB")
 def flushdb(s: Session, args: Args) -> Status:
     """Deletes every key of the selected database."""
-    _check_mode(args)
-    s.core.dirty += s.db.clear()
+    _flush(s, args, [s.db])
     s.core.propagate_as(args)
     return OK
 
@@ -99,18 +102,24 @@ def flushdb(s: Session, args: Args) -> Status:
 @command("FLUSHALL")
 def flushall(s: Session, args: Args) -> Status:
     """Deletes every key of every database."""
-    _check_mode(args)
-    for db in s.core.databases:
-        s.core.dirty += db.clear()
+    _flush(s, args, s.core.databases)
     s.core.saves.flushed()
     s.core.propagate_as(args)
     return OK
 
 
-def _check_mode(args: Args) -> None:
+def _flush(s: Session, args: Args, databases: Sequence[Database]) -> None:
     # Both ways are one here: memory is always given back in the background.
     if len(args) > 2 or (len(args) == 2 and args[1].upper() not in (b"SYNC", b"ASYNC")):
         raise syntax_error()
+    count = sum(db.clear() for db in databases)
+    s.core.dirty += count
+    if args[1].upper() == b"ASYNC" if len(args) == 2 else _flushes_lazily(s):
+        s.core.lazyfreed += count
+
+
+def _flushes_lazily(s: Session) -> bool:
+    return bool(s.core.config.values[USER_FLUSH])
 
 
 @command("SWAPDB")

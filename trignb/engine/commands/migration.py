@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from trignb.datatypes.rdb import dump_value, is_intact, load_value
 from trignb.engine.args import syntax_error, to_int
 from trignb.engine.events import GENERIC
+from trignb.engine.laziness import SERVER_DEL
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 from trignb.reply import OK, Reply, Status
@@ -77,7 +78,7 @@ def _restore(s: Session, args: Args) -> Status:
         # Already over: nothing is created.
         if was_there:
             db.changed(GENERIC, b"del", key)
-            core.propagate_as([db.deletion_name("lazyfree-lazy-server-del"), key])
+            core.propagate_as([db.deletion_name(SERVER_DEL), key])
         return OK
     db.add(key, value)
     if deadline:

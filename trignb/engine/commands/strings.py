@@ -21,6 +21,7 @@ from trignb.engine.args import (
     wrong_type,
 )
 from trignb.engine.events import GENERIC, NEW, STRING
+from trignb.engine.laziness import EXPIRE
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 from trignb.reply import OK, Reply
@@ -137,10 +138,10 @@ def getex(s: Session, args: Args) -> bytes | None:
         and deadline <= core.now_ms()
         and not (core.is_loading or core.is_replica)
     ):
-        db.remove(key)
+        db.remove(key, EXPIRE)
         db.changed(GENERIC, b"del", key)
         if core.sinks:
-            core.propagate_as([db.deletion_name("lazyfree-lazy-expire"), key])
+            core.propagate_as([db.deletion_name(EXPIRE), key])
         return value
     db.set_deadline(key, deadline)
     db.changed(GENERIC, b"expire", key)
