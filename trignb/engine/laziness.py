@@ -5,8 +5,7 @@ Memory is given back here in ways of our own (`freeing.py`); this is about the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, Final
 
 from trignb.datatypes import Hash, List, Set, SortedSet
@@ -32,8 +31,6 @@ USER_FLUSH: Final = "lazyfree-lazy-user-flush"
 
 # Allocations to be freed; a value with fewer is freed at once.
 _THRESHOLD: Final = 64
-# Bytes of a stream's ids, by which Redis keeps its nodes in a tree.
-_ID_BYTES: Final = 16
 _SEPARATE_ELEMENTS: Final = (b"hashtable", b"skiplist", "hashtable", "skiplist")
 
 
@@ -50,42 +47,8 @@ def is_costly(value: Any) -> bool:
 
 def _stream_cost(stream: Stream) -> int:
     """Count a stream's tree nodes, and its groups as if all were as long as the first."""
-    firsts = [node.first.to_bytes(_ID_BYTES, "big") for node in stream.nodes]
-    cost = _tree_nodes(firsts)
+    cost = stream.radix_nodes()
     if stream.groups:
         first = stream.groups[min(stream.groups)]
         cost += len(stream.groups) * (1 + len(first.pending))
     return cost
-
-
-def _tree_nodes(keys: list[bytes]) -> int:
-    """Count the nodes of a radix tree of ascending keys of one length.
-
-    Each key ends in a leaf, each place where keys part is a node, and so is each run of
-    bytes before, between and behind such places.
-    """
-    if not keys:
-        return 1
-    shared = [_shared(a, b) for a, b in pairwise(keys)]
-    total = len(keys)
-    # Each stretch of neighbours and the depth its tree begins at.
-    stretches = [(0, len(keys), 0)]
-    while stretches:
-        start, stop, depth = stretches.pop()
-        if stop - start == 1:
-            total += depth < _ID_BYTES
-            continue
-        parting = min(shared[start : stop - 1])
-        total += 1 + (parting > depth)
-        begin = start
-        for i in range(start, stop):
-            if i == stop - 1 or shared[i] == parting:
-                stretches.append((begin, i + 1, parting + 1))
-                begin = i + 1
-    return total
-
-
-def _shared(one: bytes, other: bytes) -> int:
-    """Return how many bytes two keys begin with in common."""
-    pairs: Iterable[tuple[int, int]] = zip(one, other, strict=True)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), len(one))

@@ -11,6 +11,7 @@ from trignb.engine.blocking import NOTHING
 from trignb.engine.commands.streams import note_change, show_entries, show_entry, to_id
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
+from trignb.reply import MapOfPairs
 
 if TYPE_CHECKING:
     from trignb.engine.session import Session
@@ -180,7 +181,11 @@ def _attempt(s: Session, read: _Read) -> Reply:
         s.core.propagate_as()
     if not found:
         return NOTHING
-    return dict(found) if s.resp == 3 else found
+    if s.resp == 2:
+        return found
+    by_key = dict(found)
+    # A stream that was named twice is there twice.
+    return by_key if len(by_key) == len(found) else MapOfPairs(map(tuple, found))
 
 
 def _look_up(s: Session, read: _Read) -> list[ConsumerGroup]:

@@ -284,14 +284,13 @@ def _parse_options(s: Session, args: Args, *, adding: bool) -> _Options:
         raise ResponseError(
             "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy"
         )
-    if not strategy:
-        if not adding:
-            raise ResponseError(
-                "ERR syntax error, XTRIM must be called with a trimming strategy"
-            )
-        _effective_limit(s, limit, given=limit_is_given, is_rough=is_rough)
-        return _Options(at, None, may_create, wanted, has_sequence)
+    if not strategy and not adding:
+        raise ResponseError(
+            "ERR syntax error, XTRIM must be called with a trimming strategy"
+        )
     limit = _effective_limit(s, limit, given=limit_is_given, is_rough=is_rough)
+    if not strategy:
+        return _Options(at, None, may_create, wanted, has_sequence)
     trim = _Trim(strategy == b"minid", bound, is_rough, limit, bound_at)
     return _Options(at, trim, may_create, wanted, has_sequence)
 
