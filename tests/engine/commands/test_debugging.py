@@ -293,3 +293,10 @@ def test_peak_reset_time_is_a_number_or_a_word(engine):
     assert refused(engine, "DEBUG", "REPLYBUFFER", "PEAK-RESET-TIME", "x") == (
         "ERR value is not an integer or out of range"
     )
+
+
+@pytest.mark.parametrize("word", ["LISTPACK", "QUICKLIST", "HTSTATS-KEY"])
+def test_a_key_that_is_not_there_counts_as_a_miss_without_an_event(run, word):
+    assert str(run(f"DEBUG {word} none")) == "ERR no such key"
+    assert run.events == []
+    assert run.core.misses == 1

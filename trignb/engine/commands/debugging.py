@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from trignb.datatypes.rdb import dump_value
 from trignb.engine.args import to_int
 from trignb.engine.commands.connection import wrong_subcommand
-from trignb.engine.commands.internals import INTERNALS, Subcommand, list_fields
+from trignb.engine.commands.internals import (
+    INTERNALS,
+    Subcommand,
+    check_exists,
+    list_fields,
+)
 from trignb.engine.commands.keys import object_encoding, object_refcount
 from trignb.engine.digest import dataset_digest, value_digest
 from trignb.engine.parameters import parse_memory
@@ -125,8 +130,7 @@ def _object(s: Session, args: Args) -> Status:
 
 def _listpack(s: Session, args: Args) -> Status:
     """Shows a listpack, in Redis; here it only says whether the value would be one."""
-    if s.db.peek(args[2]) is None:
-        raise ResponseError("ERR no such key")
+    check_exists(s, args[2])
     if object_encoding(s, [b"OBJECT", b"", args[2]]) != b"listpack":
         raise ResponseError("ERR Not a listpack encoded object.")
     return Status("Listpack structure printed on stdout")

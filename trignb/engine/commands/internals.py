@@ -19,7 +19,7 @@ from trignb.reply import OK, Reply, Status, Verbatim
 if TYPE_CHECKING:
     from trignb.engine.session import Session
 
-__all__ = ["INTERNALS", "Subcommand", "list_fields"]
+__all__ = ["INTERNALS", "Subcommand", "check_exists", "list_fields"]
 
 Args = list[bytes]
 
@@ -48,6 +48,13 @@ def _value(s: Session, key: bytes) -> Any:
     return value
 
 
+def check_exists(s: Session, key: bytes) -> None:
+    """Raise an error for a key that is absent, and count the miss, without an event."""
+    if s.db.peek(key) is None:
+        s.core.misses += 1
+        raise ResponseError("ERR no such key")
+
+
 def _encoding(s: Session, key: bytes) -> bytes:
     return object_encoding(s, [b"OBJECT", b"", key]) or b""
 
@@ -69,7 +76,7 @@ def _quicklist(s: Session, args: Args) -> Status:
     """Shows a list's nodes, in Redis; here it only says whether the value would have some."""
     if len(args) > 4:
         raise wrong_subcommand(args)
-    _value(s, args[2])
+    check_exists(s, args[2])
     if _encoding(s, args[2]) != b"quicklist":
         raise ResponseError("ERR Not a quicklist encoded object.")
     return Status("Quicklist structure printed on stdout")
@@ -126,6 +133,7 @@ def _htstats(s: Session, args: Args) -> Verbatim:
 
 def _htstats_key(s: Session, args: Args) -> Verbatim:
     """Tells the size of a value's table."""
+    check_exists(s, args[2])
     value = _value(s, args[2])
     if _encoding(s, args[2]) not in (b"hashtable", b"skiplist"):
         raise ResponseError(

@@ -297,7 +297,7 @@ def lset(s: Session, args: Args) -> Status:
     items = db.lookup_type(key, List)
     if items is None:
         raise ResponseError("ERR no such key")
-    at = to_int(args[2])
+    at = _as_int32(to_int(args[2]))
     if at < 0:
         at += len(items)
     if not 0 <= at < len(items):
@@ -305,6 +305,11 @@ def lset(s: Session, args: Args) -> Status:
     items[at] = args[3]
     db.changed(LIST, b"lset", key)
     return OK
+
+
+def _as_int32(index: int) -> int:
+    """Return what is left of an index in Redis's LSET, which keeps 32 bits of it."""
+    return (index + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 @command("LREM")

@@ -1,0 +1,85 @@
+"""Small matters of single data types, the same here and on a real redis-server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oracle.pair import Pair
+from oracle.test_differential import run_step
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+
+    from oracle.runners import OracleRunner
+
+pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120)]
+
+SCRIPTS = {
+    "an index of LSET is 32 bits long": """
+        RPUSH l a b c d
+        LSET l 4294967296 x
+        LSET l 4294967297 y
+        LSET l -4294967297 z
+        LSET l 2147483648 q
+        LSET l -9223372036854775808 w
+        LRANGE l 0 -1
+        LINDEX l 4294967296
+        LREM l 4294967296 z
+        LPOS l z RANK 4294967297
+        LPOS l y COUNT 0 MAXLEN 4294967296
+        LTRIM l 4294967296 4294967297
+        EXISTS l
+    """,
+    "a limit needs a rough bound": """
+        XADD s 1-1 f v
+        XADD s LIMIT 0 * f v
+        XADD s LIMIT 0 *
+        XADD s LIMIT 5 * f v
+        XADD s LIMIT 0 bad f v
+        XADD s NOMKSTREAM LIMIT 0 3-3
+        XADD s MAXLEN 5 LIMIT 0 9-1 f v
+        XADD s LIMIT 0 MAXLEN ~ 5 2-1 f v
+        XADD text LIMIT 0 3-3 f v
+        XTRIM s LIMIT 0
+        XTRIM s LIMIT 5
+        XTRIM s MAXLEN 5 LIMIT 0
+        XTRIM s MAXLEN ~ 5 LIMIT 0
+        XLEN s
+    """,
+    "a stream named twice": """
+        XADD s 1-1 f v
+        XADD s 2-1 f v
+        XREAD STREAMS s s s 0 0 $
+        XREAD COUNT 1 STREAMS s s 0 1
+        XGROUP CREATE s g 0
+        XREADGROUP GROUP g c COUNT 1 STREAMS s s > 0
+        XREADGROUP GROUP g c STREAMS s s s 0 0 >
+    """,
+    "DEBUG looks at keys": """
+        HSET h a 1
+        DEBUG LISTPACK none
+        DEBUG QUICKLIST none
+        DEBUG QUICKLIST h
+        DEBUG SDSLEN none
+        DEBUG HTSTATS-KEY none
+        DEBUG OBJECT none
+    """,
+}
+
+
+@pytest.fixture
+def pair(oracle_runner: OracleRunner) -> Iterator[Pair]:
+    pair = Pair(oracle_runner)
+    yield pair
+    pair.close()
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_scripts(script: str, pair: Pair, counts: Counter[str]) -> None:
+    lines = [line.split() for line in script.strip().splitlines()]
+    for words in lines:
+        run_step(pair, 2, tuple(words))
+    counts["commands of data types, all agree"] += len(lines)
