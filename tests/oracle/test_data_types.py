@@ -58,15 +58,6 @@ SCRIPTS = {
         XREADGROUP GROUP g c COUNT 1 STREAMS s s > 0
         XREADGROUP GROUP g c STREAMS s s s 0 0 >
     """,
-    "DEBUG looks at keys": """
-        HSET h a 1
-        DEBUG LISTPACK none
-        DEBUG QUICKLIST none
-        DEBUG QUICKLIST h
-        DEBUG SDSLEN none
-        DEBUG HTSTATS-KEY none
-        DEBUG OBJECT none
-    """,
 }
 
 

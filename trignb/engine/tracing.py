@@ -498,11 +498,11 @@ class _TracedDatabase(Database):
     __slots__ = ()
 
     def _drop(
-        self, key: bytes, name: bytes, kind: int, event: bytes, origin: str
+        self, key: bytes, laziness: str, kind: int, event: bytes, origin: str
     ) -> None:
         drop = super()._drop
         self.core.tracing.dropped(
-            self, key, origin, lambda: drop(key, name, kind, event, origin)
+            self, key, origin, lambda: drop(key, laziness, kind, event, origin)
         )
 
 
