@@ -45,12 +45,13 @@ from trignb.js.words import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trignb.js.watch import Watch
+
 __all__ = ["ORDERED", "Channel"]
 
 # Whether stores are seen in the order they were made.
 ORDERED: Final = platform.machine().lower() in {"x86_64", "amd64", "i686"}
 
-_SLICE_S: Final = 0.05
 _NAP_S: Final = 2e-5
 _NAPS: Final = 4
 _BULK_S: Final = 0.002
@@ -154,10 +155,10 @@ class Channel:
                 return 1
         return 0
 
-    def listen(self, watch: Callable[[], None]) -> None:
+    def listen(self, watch: Watch) -> None:
         """Sleep until JavaScript has written or its task has ended.
 
-        `watch` is called every 50 ms without an answer and may raise.
+        `watch` is called when it wants to be, without an answer, and may raise.
         """
         control = self.control
         while True:
@@ -167,7 +168,8 @@ class Channel:
                 break
             if control[STATE] > 0:
                 self._prod()
-            if not self._python.acquire(timeout=_SLICE_S) and control[STATE] >= 0:
+            waited = not self._python.acquire(timeout=watch.patience_s)
+            if waited and control[STATE] >= 0:
                 watch()
             if control[STATE] < 0:
                 break
@@ -213,7 +215,7 @@ class Channel:
         """Wake JavaScript if it sleeps."""
         signal(self._javascript)
 
-    def write(self, payload: bytes, watch: Callable[[], None]) -> int:
+    def write(self, payload: bytes, watch: Watch) -> int:
         """Put `payload` into the main region; return its length.
 
         Only JavaScript can grow the region.

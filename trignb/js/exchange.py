@@ -11,7 +11,6 @@ terminations: a run that finds it changed knows that its own part of the stack i
 
 from __future__ import annotations
 
-import math
 import threading
 from itertools import repeat
 from time import monotonic
@@ -33,10 +32,12 @@ from trignb.js.runtime import (
     Section,
 )
 from trignb.js.turns import TURNS
-from trignb.js.watch import Watch
+from trignb.js.watch import Watch, due
 from trignb.js.words import (
     ALLOWED,
     BLOCK,
+    BLOCK_ENDED,
+    BOUNDED,
     CALL,
     CALL_OTHER,
     COUNT,
@@ -82,9 +83,16 @@ _INT_MAX: Final = (1 << 31) - 1
 _TWO: Final = vector(2)
 _THREE: Final = vector(3)
 
-_GRACE_S: Final = 0.5
-_CANCEL_JOB_S: Final = 0.05
-_NOOP_MS: Final = 2000
+# How often to look, and how many looks what was terminated gets. Looks are counted, because a
+# process that is short of processors looks less often, and so does JavaScript.
+_LOOK_S: Final = 0.005
+_LOOKS_BOUNDED: Final = 16
+_LOOKS: Final = 12
+# What follows when it has not helped by then.
+_TERMINATE: Final = 1
+_CANCEL_JOB: Final = 5
+_ANSWER_S: Final = 0.1
+_ANSWER_AFTER_S: Final = 2.0
 _INTERNAL_MS: Final = 5000
 _LEFTOVERS: Final = 5
 
@@ -199,6 +207,7 @@ class Exchange:
         execute = self._execute
         epoch = self.epoch
         watch: Watch | None = None
+        deadline = 0.0
         self.depth += 1
         try:
             if size > channel.capacity:
@@ -230,7 +239,7 @@ class Exchange:
                         break
                 else:
                     if watch is None:
-                        watch = self._watch(mode, timeout_ms)
+                        watch = self._watch(mode, timeout_ms, deadline)
                     if looks:
                         looks = 0
                         TURNS.slept(channel)
@@ -248,15 +257,15 @@ class Exchange:
                     if control[JS_SLEEPS]:
                         # A sleeping partner gets a chance to wake up every 8th time.
                         polls = -1 if spin and not calls & 7 else 0
-                    if watch is not None:
+                    if calls == 1:
+                        deadline = due(timeout_ms)
+                    elif monotonic() > deadline or not calls & 255:
+                        if watch is None:
+                            watch = self._watch(mode, timeout_ms, deadline)
+                        watch()
                         if monotonic() > watch.deadline:
-                            watch()
                             self._refuse(TERMINATED)
                             continue
-                        if not calls & 255:
-                            watch()
-                    elif calls == 32:
-                        watch = self._watch(mode, timeout_ms)
                     size = control[LENGTH]
                     n = control[TARGET]
                     data = bytes(main[:size])
@@ -320,6 +329,8 @@ class Exchange:
                     if mode == PROBE:
                         return PENDING_STILL
                     return self._pending(section, timeout_ms, mode)
+                if watch is None:
+                    watch = self._watch(mode, timeout_ms, deadline)
                 polls = 0 if control[JS_SLEEPS] else spin
                 self._serve_other(kind, section, epoch, watch)
         except JsError:
@@ -332,8 +343,9 @@ class Exchange:
             self.depth -= 1
             self._left()
 
-    def _watch(self, mode: int, timeout_ms: int) -> Watch:
-        watch = Watch(self._limits, timeout_ms, mode == BLOCK)
+    def _watch(self, mode: int, timeout_ms: int, deadline: float = 0.0) -> Watch:
+        lenient = mode == BLOCK and not self.channel.control[BOUNDED]
+        watch = Watch(self._limits, timeout_ms, lenient, deadline)
         if mode == BLOCK:
             self.section_watch = watch
             # Only now: whoever leaves says so first and then looks for a watch.
@@ -389,10 +401,9 @@ class Exchange:
         self._answer(REPLY_ERROR, encode_text(text))
 
     def _serve_other(
-        self, kind: int, section: Section | None, epoch: int, watch: Watch | None
+        self, kind: int, section: Section | None, epoch: int, watch: Watch
     ) -> None:
-        if watch is not None:
-            watch()
+        watch()
         if kind == LOG:
             self._owner.log(decode(self.channel.read(self.channel.control[LENGTH]))[0])
             self.channel.post(REPLY_NULL, 0)
@@ -473,37 +484,55 @@ class Exchange:
         self._in_block = self.channel.control[PUMP] == 2
         while not self.dead:
             try:
-                self._stop()
+                if not (self._in_block and self._end_bounded()):
+                    self._stop()
                 return
             except KeyboardInterrupt:
                 continue
+
+    def _end_bounded(self) -> bool:
+        """End what is served within block(), not the coroutine; False if all has to go."""
+        channel, control = self.channel, self.channel.control
+        if not control[BOUNDED] or self.left_job == self.section_job > 0:
+            return False
+        channel.isolate.ends_bounded = True
+        channel.isolate.terminate()
+        try:
+            for _ in range(_LOOKS_BOUNDED):
+                if control[STATE] == BLOCK_ENDED:
+                    break
+                channel.release(_LOOK_S)
+        finally:
+            channel.isolate.ends_bounded = False
+        return bool(control[STATE] == BLOCK_ENDED)
 
     def _stop(self) -> None:
         channel, control = self.channel, self.channel.control
         isolate = channel.isolate
         isolate.cancel_pumps()
-        now = monotonic()
-        cancel_job, give_up = now + _CANCEL_JOB_S, now + _GRACE_S
         # Are we served inside a coroutine's block()? Then its stack has to go as well.
-        if self._in_block:
-            cancel_job = now
+        hurry = _CANCEL_JOB if self._in_block else 0
+        looks = 0
         while isolate.is_pumping or (self._in_block and control[PUMP]):
-            now = monotonic()
-            if now > give_up:
+            if looks + hurry == _LOOKS:
                 self.kill("JavaScript did not stop")
                 return
-            if now > cancel_job:
+            if looks + hurry in (_TERMINATE, _CANCEL_JOB):
+                # A microtask, or what V8 runs when it has collected garbage.
+                isolate.terminate()
+            if looks + hurry == _CANCEL_JOB:
                 isolate.cancel_job()
                 # In case a pump was counted but not posted: this one's end is the other's.
                 isolate.start_pump()
                 isolate.cancel_pumps()
-                cancel_job = math.inf
-            channel.release(0.02)
+            looks += 1
+            channel.release(_LOOK_S)
         self._in_block = False
-        self._recover()
+        self._recover(_ANSWER_S)
 
-    def _recover(self) -> bool:
+    def _recover(self, patience_s: float = _ANSWER_AFTER_S) -> bool:
         """Make the isolate usable after a termination; return whether it was memory."""
+        until = monotonic() + patience_s
         channel = self.channel
         channel.terminated = 0
         channel.control[words.PY_SLEEPS] = channel.control[words.PROBING] = 0
@@ -512,20 +541,20 @@ class Exchange:
             self.kill("JavaScript did not give memory back")
         for _ in range(_LEFTOVERS):
             # A second termination may be left over and would hit the next task.
-            if self.dead or self._answers():
+            if self.dead or self._answers(until):
                 break
         else:
             self.kill("JavaScript does not answer")
         return memory
 
-    def _answers(self) -> bool:
+    def _answers(self, until: float) -> bool:
         channel, control = self.channel, self.channel.control
         control[TARGET], control[MODE] = NOTHING, INTERNAL
         channel.post(RUN, 0)
         if not control[PUMP]:
             channel.isolate.start_pump()
         try:
-            channel.listen(Watch(self._limits, _NOOP_MS, False))
+            channel.listen(Watch(self._limits, 0, False, until))
         except JsTerminated:
             return False
         channel.terminated, ended = 0, channel.terminated

@@ -416,7 +416,10 @@ class Instance:
             return
 
     def _unblock(self, epoch: int) -> None:
-        if self.exchange.epoch != epoch or self.exchange.dead:
+        if self.exchange.dead:
+            return
+        is_there = self.channel.control[PUMP] == _IN_BLOCK
+        if self.exchange.epoch != epoch and not is_there:
             return
         try:
             self.exchange.run(UNBLOCK, 0, b"", None, _UNBLOCK_MS)

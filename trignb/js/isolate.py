@@ -21,14 +21,18 @@ import queue
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from trignb.js import words
+from trignb.js import native, words
 from trignb.js.runtime import HeapStatistics, JsTerminated
 from trignb.js.starting import callback_type, prepare_thread, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from trignb.js.listener import Listener
+
+    from trignb.js.watch import Watch
 
 __all__ = [
     "EXCEPTION",
@@ -37,7 +41,6 @@ __all__ = [
     "SYNTAX",
     "TERMINATED",
     "Isolate",
-    "Listener",
     "Outcome",
     "wait_until_freed",
 ]
@@ -57,14 +60,17 @@ _NOTICE: Final = 2
 _VALUE: Final = 4
 _JOB: Final = 5
 _MAIL: Final = 6
+_BOUNDED: Final = 7
 _PUMP: Final = 1 << 32  # and its number
 _PROBE: Final = 1 << 48  # and its number
 
 _PUMPS: Final = 8
 
-_SLICE_S: Final = 0.05
-_STOP_S: Final = 0.5
-_ASK_S: Final = 0.2
+_SLICE_S: Final = 0.02
+# How long what was terminated may take to end before the isolate is given up.
+_PATIENCE_S: Final = 0.1
+_COLLECT_S: Final = 0.5
+_ASK_S: Final = 0.1
 _INSTALL_S: Final = 30
 # V8 aborts the process when an array needs 2**27 elements, which take 512 MB: whatever
 # grows step by step has to reach the limit before it gets there.
@@ -74,9 +80,10 @@ _HEAP_MAX: Final = 400_000_000
 # the engine's lock in hand.
 _UNPIN_S: Final = 0.3
 _FREE_S: Final = 1.0
-_STUCK_S: Final = 0.05
+_STUCK_S: Final = 0.01
 
 PRELUDE_NAME: Final = "trignb:prelude"
+_BOUNDED_SOURCE: Final = f"globalThis[{words.BOUNDED_NAME!r}]"
 _PRELUDE_FILES: Final = (
     "primordials.js",
     "region.js",
@@ -90,25 +97,6 @@ _PRELUDE_FILES: Final = (
     "time.js",
     "globals.js",
 )
-
-
-class Listener(Protocol):
-    """Who hears what happens on the isolate's thread."""
-
-    def called(self) -> None:
-        """JavaScript called ``hostCall``: wake Python, or sleep until its message."""
-
-    def noticed(self) -> None:
-        """JavaScript called ``notify``: look at the notice words."""
-
-    def pump_ended(self, kind: int) -> None:
-        """Take note of a pump's end; `kind` is at least `EXCEPTION` if it was ended."""
-
-    def job_ended(self, kind: int) -> None:
-        """Take note of the end of a task that ran a background job."""
-
-    def mail_ended(self) -> None:
-        """Take note of the end of a task that fetched mail."""
 
 
 class Outcome:
@@ -238,11 +226,16 @@ class Isolate:
         self._unpinned = threading.Semaphore(0)
         self._job_task = 0
         self._asking: set[threading.Thread] = set()
+        # Whether a termination is about the function within the boundary and no more.
+        self.ends_bounded = False
+        self._boundary: native.Boundary | None = None
+        self._address: int | None = None
         self._probes: dict[int, threading.Event] = {}
         self._probe_numbers = itertools.count(_PROBE)
         v8 = start()
         v8.prepare_thread()
         self._dll = v8.dll
+        self._native = native.find(self._dll._name)
         # V8's thread may call at any time until the context is freed, whatever became of
         # us: the callback is kept apart, and an isolate that was dropped without `close`
         # has its context freed by the collector.
@@ -272,6 +265,7 @@ class Isolate:
         for handle in (
             dll.mr_make_js_callback(context, _HOST),
             dll.mr_make_js_callback(context, _NOTICE),
+            dll.mr_make_js_callback(context, _BOUNDED),
             self._integer(spins[0]),
             self._integer(spins[1]),
             self._text(config),
@@ -290,6 +284,7 @@ class Isolate:
         control = self._view(memory[0], words.CONTROL_BYTES)
         self.control = control.cast("i")
         self._clock_ms = control.cast("d")
+        self.control[words.BOUNDED] = self._boundary is not None
         self.main = self._view(memory[1], words.REGION_BYTES)
         self.side = self._view(memory[2], words.REGION_BYTES)
 
@@ -362,12 +357,18 @@ class Isolate:
             if number > self._pump_ended:
                 self._dll.mr_cancel_task(self._context, task)
 
+    def terminate(self) -> None:
+        """Terminate whatever runs, microtasks too; any thread. Where V8 can be told so."""
+        with self._closing:
+            if not self._closed and self._native is not None and self._address:
+                self._native.terminate(self._address)
+
     def cancel_job(self) -> None:
         """Terminate the background job that runs as a task."""
         self._dll.mr_cancel_task(self._context, self._job_task)
 
-    def evaluate(self, source: str, watch: Callable[[], None]) -> Outcome:
-        """Evaluate a script; `watch` is called 20 times a second and may raise.
+    def evaluate(self, source: str, watch: Watch) -> Outcome:
+        """Evaluate a script; `watch` is called when it wants to be and may raise.
 
         Raises
         ------
@@ -377,7 +378,7 @@ class Isolate:
         task = self._dll.mr_eval(self._context, self._text(source), _VALUE)
         return self._outcome(self._await(task, watch))
 
-    def watch_promise(self, handle: Any, watch: Callable[[], None]) -> None:
+    def watch_promise(self, handle: Any, watch: Watch) -> None:
         """Have the prelude remember how the promise of a script ends."""
         dll, context = self._dll, self._context
         given = self._await(dll.mr_eval(context, self._text("[]"), _VALUE), watch)
@@ -387,10 +388,10 @@ class Isolate:
         )
         self._free(self._await(task, watch))
 
-    def _await(self, task: int, watch: Callable[[], None]) -> Any:
+    def _await(self, task: int, watch: Watch) -> Any:
         while True:
             try:
-                return self._values.get(timeout=_SLICE_S)
+                return self._values.get(timeout=watch.patience_s)
             except queue.Empty:
                 try:
                     watch()
@@ -403,13 +404,14 @@ class Isolate:
 
     def _cancel(self, task: int) -> None:
         self._dll.mr_cancel_task(self._context, task)
-        end = time.monotonic() + _STOP_S
+        end = time.monotonic() + _PATIENCE_S
         while time.monotonic() < end:
             try:
                 self._free(self._values.get(timeout=_SLICE_S))
                 return
             except (queue.Empty, KeyboardInterrupt):
-                continue
+                # A microtask from before it may be what runs.
+                self.terminate()
         self.close(stuck=True)
 
     def _outcome(self, handle: Any) -> Outcome:
@@ -435,6 +437,8 @@ class Isolate:
             # Keep this thread's PyThreadState: making one for each callback is slow.
             ctypes.pythonapi.PyGILState_Ensure()
             self._pinned = True
+            if self._native is not None:
+                self._address = self._native.current()
         if about == _VALUE:
             self._values.put(handle)
             return
@@ -445,6 +449,8 @@ class Isolate:
                 self._sweep()
         elif about == _NOTICE:
             self._listener.noticed()
+        elif about == _BOUNDED:
+            self._run_bounded()
         elif about >= _PROBE:
             self._probes.pop(about).set()
             self._sweep()
@@ -455,6 +461,15 @@ class Isolate:
             self._listener.job_ended(handle.contents.type)
         elif about == _MAIL:
             self._listener.mail_ended()
+
+    def _run_bounded(self) -> None:
+        boundary = self._boundary
+        if boundary is None:  # the prelude is evaluated, nothing else
+            if self._native is not None and self._address:
+                self._boundary = native.Boundary(self._native, _BOUNDED_SOURCE)
+        elif not boundary.call() and self.ends_bounded:
+            self.ends_bounded = False
+            boundary.go_on()
 
     def _unpin(self) -> None:
         if self._pinned:
@@ -479,7 +494,9 @@ class Isolate:
         """Collect garbage and arm the limit again; False if V8 does not answer."""
         dll, context = self._dll, self._context
         dll.mr_set_hard_memory_limit(context, 0)
-        collected = self._ask(lambda: dll.mr_low_memory_notification(context), _STOP_S)
+        collected = self._ask(
+            lambda: dll.mr_low_memory_notification(context), _COLLECT_S
+        )
         dll.mr_set_hard_memory_limit(context, self._heap_bytes)
         return collected
 

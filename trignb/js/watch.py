@@ -9,11 +9,13 @@ from typing import Final
 
 from trignb.js.runtime import JsOom, JsTimeout, RuntimeLimits
 
-__all__ = ["Watch", "resident_bytes"]
+__all__ = ["Watch", "due", "resident_bytes"]
 
 _STATM: Final = "/proc/self/statm"
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-_GRACE_S: Final = 0.5
+# What block() runs where V8 cannot end it alone is refused commands for so long.
+_GRACE_S: Final = 0.025
+_LOOK_S: Final = 0.05
 
 
 def resident_bytes() -> int:
@@ -26,6 +28,11 @@ def resident_bytes() -> int:
         return int(text.split()[1]) * _PAGE
     except (OSError, ValueError):
         return 0
+
+
+def due(timeout_ms: int) -> float:
+    """Return when a limit that begins now ends, as `time.monotonic` tells it."""
+    return monotonic() + timeout_ms / 1000 if timeout_ms else math.inf
 
 
 class Watch:
@@ -42,22 +49,35 @@ class Watch:
     timeout_ms : int
         0 for ever.
     lenient : bool
-        Of ``client.block``: its commands are refused for a while before JavaScript is
-        stopped, because it may be in a microtask, which cannot be stopped but by killing
-        the isolate. A refused command can be caught like any other.
+        Of ``client.block`` where V8 cannot end what it runs alone: its commands are refused
+        for a moment before JavaScript is stopped. A refused command can be caught like any
+        other.
+    deadline : float
+        When time is up, as `time.monotonic` tells it, if it began to run out before; else 0.
     """
 
     __slots__ = ("_base", "_end", "_limits", "deadline")
 
-    def __init__(self, limits: RuntimeLimits, timeout_ms: int, lenient: bool) -> None:
+    def __init__(
+        self,
+        limits: RuntimeLimits,
+        timeout_ms: int,
+        lenient: bool,
+        deadline: float = 0.0,
+    ) -> None:
         self._limits = limits
-        self.deadline = monotonic() + timeout_ms / 1000 if timeout_ms else math.inf
+        self.deadline = deadline or due(timeout_ms)
         self._end = self.deadline + (_GRACE_S if lenient else 0)
         self._base = 0
 
     def end_now(self) -> None:
         """Have time be up, at the next look; any thread."""
         self.deadline = self._end = 0.0
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds until the next look: time is up at a moment, and not a slice later."""
+        return min(_LOOK_S, max(self._end - monotonic(), 0.0))
 
     def __call__(self) -> None:
         """Look.

@@ -33,6 +33,7 @@ TASK: Final = 49  # 1: JavaScript runs inside a task of ours, 0: in a microtask
 RUNNING: Final = 50  # job whose first stretch runs now
 PROBING: Final = 51  # a promise is about to be asked for: no job may run before
 ORPHAN: Final = 52  # 1: the library was deleted
+BOUNDED: Final = 53  # 1: what is served within block() can be terminated alone
 # Time and chance:
 CLOCK: Final = 64  # what JavaScript's clock shows, a mode below
 CLOCK_NS: Final = (
@@ -66,6 +67,7 @@ PENDING: Final = -6
 THROWN: Final = -7
 LOG: Final = -8
 GROWN: Final = -9
+BLOCK_ENDED: Final = -10  # what was served within block() was terminated
 
 # Bits of CALL_OTHER.
 RAW: Final = 1
@@ -118,6 +120,8 @@ MAIN_BYTES: Final = 1 << 20
 NOTICE_BYTES: Final = 1 << 16
 REGION_BYTES: Final = 1 << 29  # no region grows beyond
 MAX_FLAT: Final = 3000
+# Under this name the prelude shows Python a function for a moment.
+BOUNDED_NAME: Final = "trignb:bounded"
 
 
 def as_javascript() -> str:
@@ -125,9 +129,9 @@ def as_javascript() -> str:
     return (
         "const "
         + ", ".join(
-            f"{name} = {value}"
+            f"{name} = {value!r}"
             for name, value in sorted(globals().items())
-            if name.isupper() and type(value) is int
+            if name.isupper() and type(value) in (int, str)
         )
         + ";"
     )

@@ -82,7 +82,7 @@ function block(origin, work) {
   // here, on top of the waiting coroutine. That is what keeps block() from deadlocking.
   for (;;) {
     const k = await_();
-    level++; serve(k); level--;
+    serveBounded(b, k);
     if (b.free) break;
     wakeAndSleep();
   }
@@ -90,6 +90,21 @@ function block(origin, work) {
   store(ctl, PUMP, 0); post(RESULT_NULL); wakeOnly();
   if (b.fulfilled) return b.value;
   throw b.value;
+}
+// Within block() a termination ends what is served, and nothing of the coroutine around it.
+let bounded = null;                            // what callBounded() calls
+define(globalThis, BOUNDED_NAME, { value: () => bounded(), configurable: true });
+callBounded();
+delete globalThis[BOUNDED_NAME];
+function serveBounded(b, message) {
+  const outer = current, depth = level, isWork = message === RUN && ctl[MODE] === BLOCK;
+  let ended = false;
+  bounded = () => { level++; serve(message); level--; ended = true; };
+  if (ctl[BOUNDED] === 1) callBounded(); else bounded();
+  if (ended) return;
+  current = outer; level = depth; leaving = false; encodingSide = false; lastFailure = null;
+  if (isWork) b.value = TERMINATED;
+  post(BLOCK_ENDED);
 }
 function wakeOnly() { if (load(ctl, PY_SLEEPS) === 1) hostCall(); }
 

@@ -1,4 +1,4 @@
-(function (hostCall, notify, SPIN, BUDGET, config, version, libraryName, ALL_GLOBALS) { 'use strict';
+(function (hostCall, notify, callBounded, SPIN, BUDGET, config, version, libraryName, ALL_GLOBALS) { 'use strict';
 /*@words@*/
 
 // ---- Primordials ---------------------------------------------------------------------

@@ -77,12 +77,10 @@ function recordData(region) {
 function runBlock() {                          // the lock is ours: run block()'s function
   const b = waitingBlock, failure = ctl[COUNT] === 1;
   if (b === null) { post(RESULT_NULL); return; }
+  if (failure) { main.rewind(); b.value = fail(main.get()); post(RESULT_NULL); return; }
   const scope = { block: ctl[ALLOWED] === 1, origin: ctl[ORIGIN] }, outer = current;
   current = scope;
-  try {
-    if (failure) { main.rewind(); throw fail(main.get()); }
-    b.value = b.work(makeClient(scope)); b.fulfilled = true;
-  } catch (e) { b.value = e; }
+  try { b.value = b.work(makeClient(scope)); b.fulfilled = true; } catch (e) { b.value = e; }
   current = outer; post(RESULT_NULL);
 }
 function unblock() {                           // block() itself answers, when it no longer listens
