@@ -13,7 +13,7 @@ import threading
 import pytest
 
 import trignb
-from functions.libraries import counters, error_of, lib, listed, trigger_of
+from functions.libraries import counters, error_of, eventually, lib, listed, trigger_of
 
 TERMINATED = "Err Execution was terminated due to OOM or timeout"
 FULL = "JS engine reached OOM state and can not run any more code"
@@ -120,27 +120,93 @@ def small():
         yield engine
 
 
-def test_memory_that_is_given_back(small) -> None:
+@pytest.mark.parametrize("how", ["eat", "waste"])
+def test_memory_that_ran_out(small, how) -> None:
+    """It is not asked how much is garbage: V8 has it all, as long as nothing runs."""
+    small.load(lib("redis.registerFunction('f', () => 1);", "innocent"))
     small.load(lib(GREEDY))
-    assert error_of(small.call, "lib.waste") == TERMINATED
-    is_whole(small)
-    assert small.call("lib.f") == b"fine"
-
-
-def test_memory_that_is_kept(small) -> None:
-    small.load(lib(GREEDY))
-    assert error_of(small.call, "lib.eat") == TERMINATED
+    assert error_of(small.call, f"lib.{how}") == TERMINATED
     is_whole(small)
     assert error_of(small.call, "lib.f") == FULL
+    assert error_of(small.call, "innocent.f") == FULL
     assert small.execute("SET", "k", "v") == "OK"
     trigger = trigger_of(small, "t")
     assert counters(trigger) == (1, 1, 0, 1)
     assert trigger.last_error == FULL
     text = error_of(small.load, lib("redis.registerFunction('f', () => 1);", "other"))
     assert text == f"Failed to compile library: {FULL}"
+    again = lib(GREEDY.replace("kept", "held"))
+    text = error_of(small.load, again, replace=True)
+    assert text == f"Failed to compile library: {FULL}"
+    small.execute("TFUNCTION", "DELETE", "innocent")
+    assert error_of(small.call, "lib.f") == FULL
     small.execute("TFUNCTION", "DELETE", "lib")
     small.load(lib("redis.registerFunction('f', () => 'again');", "other"))
     assert small.call("other.f") == b"again"
+
+
+RAN_OUT = {
+    "onTriggerFired": (
+        "redis.registerKeySpaceTrigger('t', 'go', () => 1, {onTriggerFired: () => { %s }});"
+    ),
+    "a trigger": "redis.registerKeySpaceTrigger('t', 'go', () => { %s });",
+    "a trigger's coroutine": (
+        "redis.registerKeySpaceTrigger('t', 'go', async () => { %s });"
+    ),
+    "a stream trigger": "redis.registerStreamTrigger('t', 'stream', () => { %s });",
+    "block": "redis.registerAsyncFunction('go', async c => c.block(() => { %s }));",
+    "a coroutine": "redis.registerAsyncFunction('go', async () => { %s });",
+    "a microtask": "redis.registerAsyncFunction('go', async () => { await null; %s });",
+    "typed arrays": (
+        "redis.registerFunction('go', () => {"
+        " const a = []; while (true) a.push(new Uint8Array(1e6).fill(1)); });"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", RAN_OUT.values(), ids=RAN_OUT)
+def test_wherever_memory_ran_out_nothing_runs_any_more(small, code) -> None:
+    waste = "const a = []; while (true) a.push(new Array(1000).fill(1.5));"
+    small.load(
+        lib(
+            (code % waste if "%s" in code else code)
+            + "redis.registerFunction('f', () => 1);"
+            "redis.registerKeySpaceTrigger('other', 'other', () => 1);"
+        )
+    )
+    if "'go', (" in code and "Function" in code:
+        assert error_of(small.call, "lib.go") == TERMINATED
+    elif "AsyncFunction" in code:
+        text = error_of(small.execute, "TFCALLASYNC", "lib.go", 0)
+        assert text == TERMINATED or text.startswith("Promise was dropped")
+    elif "Stream" in code:
+        small.execute("XADD", "stream", "*", "f", "v")
+    else:
+        small.execute("SET", "go", "v")
+
+    def refused() -> bool:
+        try:
+            small.call("lib.f")
+        except trignb.JavaScriptError as error:
+            return str(error) == FULL
+        return False
+
+    eventually(refused)
+    small.execute("SET", "other", "v")
+    assert trigger_of(small, "other").last_error == FULL
+    is_whole(small)
+    small.execute("TFUNCTION", "DELETE", "lib")
+    small.load(lib("redis.registerFunction('f', () => 1);"))
+    assert small.call("lib.f") == 1
+
+
+def test_a_load_that_wants_too_much_leaves_nothing_behind(small) -> None:
+    small.load(lib("redis.registerFunction('f', () => 1);", "innocent"))
+    text = error_of(small.load, lib("const a = []; while (true) a.push([a]);"))
+    assert text == f"Failed loading library: {TERMINATED}."
+    assert small.call("innocent.f") == 1
+    small.load(lib("redis.registerFunction('f', () => 2);"))
+    assert small.call("lib.f") == 2
 
 
 # -- interrupts

@@ -91,6 +91,9 @@ class FakeHost:
     def job_done(self, job: Job) -> None:
         self.jobs.append(job)
 
+    def ran_out_of_memory(self) -> None:
+        self.lost.append("memory")
+
     def isolate_lost(self, reason: str) -> None:
         self.lost.append(reason)
 

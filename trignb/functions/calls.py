@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from trignb.engine.blocking import Blocked, Waiter
-from trignb.errors import ResponseError
+from trignb.errors import JavaScriptError, ResponseError
 from trignb.functions.failures import Failure, error_line
 from trignb.js.runtime import Job, JsError, JsOom, JsTerminated
 
@@ -73,7 +73,7 @@ def call_function(
     if function.is_async and not is_async:
         raise ResponseError(_MUST_BE_ASYNC)
     if registry.is_guarded and registry.js_is_out_of_memory():
-        raise ResponseError(JS_OUT_OF_MEMORY)
+        raise JavaScriptError(JS_OUT_OF_MEMORY, library=library_name)
     # Depth 1 is the command itself; EXEC and scripts are deeper and cannot wait.
     may_block = is_async and core.nesting == 1
     if function.is_coroutine and not may_block:
@@ -209,7 +209,7 @@ class FunctionRun:
         function.times.note(registry.clock.read() - self.started_ns)
         failure = Failure.of(error)
         if isinstance(error, JsOom):
-            registry.suspect_memory()
+            registry.ran_out_of_memory(function.owner.host)
         registry.note_failure(function.library, function.kind, function.name, failure)
         return failure.to_error(
             function.library, failure.text(registry.error_verbosity)

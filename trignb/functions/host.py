@@ -93,6 +93,8 @@ class LibraryHost:
     is_gone : bool
         The library was replaced or deleted; its background code goes on until it needs
         the engine.
+    is_full : bool
+        It was terminated because of its memory, which is taken for as long as it is loaded.
     logs : deque of LogLine
         What ``redis.log`` wrote, oldest first.
     live_jobs : dict
@@ -108,6 +110,7 @@ class LibraryHost:
         self.clock = self.core.clock
         self.library = library
         self.is_gone = False
+        self.is_full = False
         self.live_jobs: dict[Job, None] = {}
         self.logs: deque[LogLine] = deque(maxlen=LOG_SIZE)
         self.pending_calls: dict[PendingCall, None] = {}
@@ -345,7 +348,7 @@ class LibraryHost:
     def job_done(self, job: Job) -> None:
         """Finish what a job belongs to: a trigger's run or a function's."""
         if isinstance(job.error, JsOom):
-            self.registry.suspect_memory()
+            self.registry.ran_out_of_memory(self)
         if job.tag is not None:
             self.live_jobs.pop(job, None)
             job.tag.job_done(job)
@@ -363,6 +366,10 @@ class LibraryHost:
             if waiter is not None and not waiter.is_done:
                 waiter.hangs_up = True
                 waiter.finish(None, ResponseError(NO_MASTER_ANY_MORE))
+
+    def ran_out_of_memory(self) -> None:
+        """Refuse every run from now on; see `Registry.ran_out_of_memory`."""
+        self.registry.ran_out_of_memory(self)
 
     def isolate_lost(self, reason: str) -> None:
         """Say in the log that the library's globals are gone."""

@@ -170,6 +170,15 @@ class Registry(Runs):
         self._memory_suspected = True
         self._guard()
 
+    def ran_out_of_memory(self, host: LibraryHost) -> None:
+        """Refuse every run from now on, until the library is gone whose memory it is.
+
+        What V8 has reserved for it is not given back while nothing of it runs, so it makes no
+        difference how much of that is garbage.
+        """
+        host.is_full = True
+        self.suspect_memory()
+
     def _guard(self) -> None:
         self.is_guarded = self._memory_suspected or self.access is not None
 
@@ -184,6 +193,8 @@ class Registry(Runs):
         return False
 
     def _heap_is_full(self) -> bool:
+        if any(library.host.is_full for library in self.libraries.values()):
+            return True
         limit: int = self.setting("v8-maxmemory")
         used = self._heaps_used()
         if sum(used.values()) < limit:

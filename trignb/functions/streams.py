@@ -281,7 +281,7 @@ class RecordRun:
         self.where.failed += 1
         self.where.times.note_error(error)
         if isinstance(error, JsOom):
-            registry.suspect_memory()
+            registry.ran_out_of_memory(trigger.owner.host)
         record, name = format_id(self.entry_id).decode(), self.where.name
         registry.note_failure(
             trigger.library, trigger.kind, trigger.name, failure, record, name

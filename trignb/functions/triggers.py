@@ -319,7 +319,7 @@ class TriggerRun:
         self.statistics.note_error(error)
         self.statistics.note(registry.clock.read() - self.started_ns)
         if isinstance(error, JsOom):
-            registry.suspect_memory()
+            registry.ran_out_of_memory(trigger.owner.host)
         registry.note_failure(
             trigger.library, trigger.kind, trigger.name, failure, self.event, self.key
         )

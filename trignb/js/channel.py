@@ -55,6 +55,8 @@ ORDERED: Final = platform.machine().lower() in {"x86_64", "amd64", "i686"}
 _NAP_S: Final = 2e-5
 _NAPS: Final = 4
 _BULK_S: Final = 0.002
+# What PUMP holds while messages are served inside block().
+_IN_BLOCK: Final = 2
 _LOOKS: Final = 1000
 
 
@@ -267,8 +269,12 @@ class Channel:
         """Go on with the next job."""
         self._job_posted = False
         if kind >= EXCEPTION:
+            in_block = self.control[PUMP] == _IN_BLOCK
+            if in_block and self.control[STATE] > 0:
+                self.terminated = kind  # with it went what was served
             self._on_job_terminated(kind)
-            self._reset()
+            # Elsewhere than in block() a job takes no messages: one that is there is the pump's.
+            self._reset(words_too=in_block)
         self._next_job()
         signal(self._python)
 
@@ -287,7 +293,10 @@ class Channel:
             self._job_posted = True
             self.isolate.start_job()
 
-    def _reset(self) -> None:
+    def _reset(self, words_too: bool = True) -> None:
         # Before microtasks run, that is before anybody else looks at these words.
-        for word in (PUMP, JS_SLEEPS, STATE, TASK, PROBING):
-            self.control[word] = 0
+        control = self.control
+        control[TASK] = 0
+        if words_too:
+            for word in (PUMP, JS_SLEEPS, STATE, PROBING):
+                control[word] = 0

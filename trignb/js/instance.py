@@ -258,13 +258,15 @@ class Instance:
 
         Called without the lock. Of runs in the foreground whoever waits for them takes care.
         """
-        if self.exchange.dead or not self.jobs:
+        isolate = self.channel.isolate
+        is_full = not self.exchange.dead and isolate.is_out_of_memory
+        if self.exchange.dead or not (self.jobs or is_full):
             self._base_bytes = 0
             self._looks, self._next_collection = 0, _FIRST_COLLECTION
             return False
-        isolate = self.channel.isolate
         self._looks += 1
-        if isolate.is_out_of_memory:
+        if is_full:
+            self._host.ran_out_of_memory()
             # A second termination may be left over: some task has to take it.
             isolate.start_mail()
             isolate.start_mail()
@@ -344,7 +346,8 @@ class Instance:
 
     def _job_terminated(self, kind: int) -> None:
         reason = "its job was terminated"
-        error = JsOom(reason) if kind == OOM else JsTerminated(reason)
+        memory = kind == OOM or self.channel.isolate.is_out_of_memory
+        error = JsOom(reason) if memory else JsTerminated(reason)
         self._fail(self.jobs.pop(self.channel.control[RUNNING], None), error)
         self.channel.control[RUNNING] = 0
         # The start of any task puts right what it left in JavaScript.

@@ -428,6 +428,9 @@ class Host(Protocol):
     def job_done(self, job: Job) -> None:
         """Take note of a finished job; ``job.done`` turns true after this returned."""
 
+    def ran_out_of_memory(self) -> None:
+        """Take note that background work was terminated for its memory. Without the lock."""
+
     def isolate_lost(self, reason: str) -> None:
         """Take note that the library's globals are gone and its jobs have failed."""
 
