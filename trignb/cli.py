@@ -329,6 +329,8 @@ def _show_error(console: Console, path: Path, code: str, error: ResponseError) -
         # Tabs before the caret keep it below its character, however wide they are.
         margin = "".join("\t" if c == "\t" else " " for c in source[: column - 1])
         console.print(f"    {escape(source)}\n    {margin}[bold red]^[/]")
+    for note in getattr(error, "__notes__", ()):
+        console.print(f"  hint: {escape(note)}")
 
 
 def _as_text(value: Any) -> Any:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
 import trignb
@@ -39,6 +43,8 @@ def bundle(node_packages) -> str:
 @pytest.fixture
 def bundled(bundle: str) -> trignb.Engine:
     with trignb.Engine() as engine:
+        # Its load takes a fifth of the limit, on a machine with nothing else to do.
+        engine.execute("CONFIG", "SET", "redisgears_2.lock-redis-timeout", "20000")
         engine.load(LIBRARY % bundle)
         yield engine
 
@@ -74,3 +80,81 @@ def test_it_is_replaced_and_gone(bundle: str, bundled: trignb.Engine) -> None:
     assert bundled.execute("TFUNCTION", "DELETE", "bundled") == "OK"
     with pytest.raises(trignb.ResponseError, match="^Unknown library bundled"):
         bundled.call("bundled.evaluate", args=["1 + 1"])
+
+
+# -- the recipe of docs/bring-your-library.md, on sources as people write them
+
+GEARS_API = """
+var redis = redis;
+export {redis};
+"""
+TOTAL = "export const total = (list) => list.map(Number).reduce((a, b) => a + b, 0);\n"
+SOURCE = """import { redis } from '@redis/gears-api';
+import dayjs from 'dayjs';
+import { total } from './total.js';
+redis.registerFunction('total', (client, ...list) => total(list));
+redis.registerFunction('year', (client, day) => dayjs(day).format('YYYY'));
+redis.registerKeySpaceTrigger('seen', 'k', (client, data) => client.call('incr', 'seen'));
+"""
+PROLOGUE = "#!js api_version=1.0 name=bundled"
+PAGE = Path(__file__).parents[2] / "docs" / "bring-your-library.md"
+
+
+@pytest.fixture(scope="module")
+def sources(node_packages: Path) -> Path:
+    """A folder with a library of several files, beside a stand-in for RedisGears' package."""
+    package = node_packages / "node_modules" / "@redis" / "gears-api"
+    package.mkdir(parents=True, exist_ok=True)
+    (package / "package.json").write_text(
+        '{"name": "@redis/gears-api", "version": "1.0.0", "type": "module", "main": "index.js"}'
+    )
+    (package / "index.js").write_text(GEARS_API)
+    (node_packages / "total.js").write_text(TOTAL)
+    return node_packages
+
+
+def recipe() -> tuple[list[str], str]:
+    """The command of the page, and its option for a source without a prologue."""
+    text = PAGE.read_text()
+    command = re.search(r"^npx (esbuild .*--bundle.*)$", text, re.M)
+    banner = re.search(r'`(--banner:js)="([^"]*)"`', text)
+    assert command
+    assert banner
+    return shlex.split(command[1]), f"{banner[1]}={banner[2]}"
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("minify", [[], ["--minify-syntax", "--minify-whitespace"]])
+@pytest.mark.parametrize("has_prologue", [True, False])
+def test_the_recipe_for_bundles(
+    sources: Path, has_prologue: bool, minify: list[str]
+) -> None:
+    source = f"{PROLOGUE}\n{SOURCE}" if has_prologue else SOURCE
+    (sources / "library.js").write_text(source)
+    command, banner = recipe()
+    more = [] if has_prologue else [banner]
+    run(sources, "npx", *command, *more, *minify)
+    code = (sources / "bundle.js").read_text()
+    assert code.startswith("#!js ")
+    assert code.count("#!js") == 1
+    name = code.partition("\n")[0].rpartition("=")[2]
+    with trignb.Engine() as engine:
+        engine.execute("CONFIG", "SET", "redisgears_2.lock-redis-timeout", "20000")
+        engine.load(code)
+        assert engine.call(f"{name}.total", args=[1, 2, 3]) == 6
+        assert engine.call(f"{name}.year", args=["2024-01-31"]) == b"2024"
+        engine.execute("SET", "k", "v")
+        assert engine.execute("GET", "seen") == b"1"
+
+
+@pytest.mark.timeout(180)
+def test_a_banner_on_a_source_with_a_prologue_is_told_of(sources: Path) -> None:
+    (sources / "library.js").write_text(f"{PROLOGUE}\n{SOURCE}")
+    command, banner = recipe()
+    run(sources, "npx", *command, banner)
+    with (
+        trignb.Engine() as engine,
+        pytest.raises(trignb.JavaScriptError, match="SyntaxError") as caught,
+    ):
+        engine.load((sources / "bundle.js").read_text())
+    assert "prologue stands twice" in caught.value.__notes__[0]

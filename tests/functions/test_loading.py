@@ -466,3 +466,32 @@ def test_engine_load_needs_no_password_and_is_logged(engine) -> None:
     engine.load(lib(FUNCTION))
     (record,) = engine.core.commands.records
     assert (record.client, record.args[:2]) == ("engine.load", [b"TFUNCTION", b"LOAD"])
+
+
+@pytest.mark.parametrize(
+    ("code", "note"),
+    [
+        ("import { redis } from '@redis/gears-api';", "bundle it"),
+        ("import x from './x.js'; redis.registerFunction('f', x);", "bundle it"),
+        ("const a = import.meta.url;", "bundle it"),
+        ("const _ = require('lodash');", "bundle it"),
+        ("module.exports = {};", "bundle it"),
+        ("export const f = () => 1;", "exports nothing"),
+        ("export default () => 1;", "exports nothing"),
+        ("redis.registerFunction('f', () => 1); export {};", "exports nothing"),
+        ("#!js api_version=1.0 name=lib\n1;", "prologue stands twice"),
+    ],
+)
+def test_a_source_that_was_not_bundled_gets_a_hint(engine, load, code, note) -> None:
+    with pytest.raises(trignb.JavaScriptError) as caught:
+        load(code)
+    assert note in caught.value.__notes__[0]
+    # What clients read is V8's own text.
+    assert note not in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["syntax error", "throw new Error('export')", "x.y"])
+def test_other_errors_get_no_hint(engine, load, code) -> None:
+    with pytest.raises(trignb.JavaScriptError) as caught:
+        load(code)
+    assert not hasattr(caught.value, "__notes__")

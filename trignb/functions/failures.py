@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from trignb.errors import JavaScriptError
 from trignb.js.runtime import JsError
 
-__all__ = ["ErrorRecord", "Failure", "error_line"]
+__all__ = ["ErrorRecord", "Failure", "advise", "error_line"]
 
 INTERRUPTED: Final = "Err Execution was interrupted"
 
 _CONTROL: Final = str.maketrans("\r\n\0", "   ")
+
+
+_BUNDLE: Final = (
+    "a library is one script without import and export: bundle it, for instance with "
+    "npx esbuild library.js --bundle --format=esm"
+)
+_ADVICE: Final = (
+    (
+        re.compile("Cannot use import statement outside|Cannot use 'import.meta'"),
+        _BUNDLE,
+    ),
+    (re.compile("ReferenceError: (require|module|exports) is not defined"), _BUNDLE),
+    (
+        re.compile("Unexpected token 'export'"),
+        "a library is one script and exports nothing: what it offers it registers",
+    ),
+)
+_TWICE: Final = (
+    "the prologue stands twice: a bundler's banner is for sources that have none"
+)
+
+
+def advise(error: JavaScriptError, code: str) -> JavaScriptError:
+    """Add a note to the error of a load where one knows how to go on; return it."""
+    text = str(error)
+    for pattern, note in _ADVICE:
+        if pattern.search(text):
+            error.add_note(note)
+            return error
+    lines = ["", *code.split("\n")]
+    line = error.line or 0
+    if 1 < line < len(lines) and lines[line].startswith("#!"):
+        error.add_note(_TWICE)
+    return error
 
 
 def error_line(text: str) -> str:

@@ -15,7 +15,7 @@ from trignb.errors import ResponseError
 from trignb.functions import commands, config
 from trignb.functions.calls import JS_OUT_OF_MEMORY
 from trignb.functions.cluster import cluster_family
-from trignb.functions.failures import ErrorRecord, Failure, error_line
+from trignb.functions.failures import ErrorRecord, Failure, advise, error_line
 from trignb.functions.host import LibraryHost, LogLine
 from trignb.functions.information import info_sections
 from trignb.functions.keeping import LibraryKeeper
@@ -333,7 +333,9 @@ class Registry(Runs):
             runtime.dispose()
             failure = self._note_load_failure(source, error)
             message = f"Failed to compile library: {failure.short}"
-            raise failure.to_error(source.prologue.name, message) from None
+            raise advise(
+                failure.to_error(source.prologue.name, message), source.code
+            ) from None
         except ResponseError as error:
             runtime.dispose()
             raise self._refused(source.prologue.name, str(error)) from None
@@ -354,7 +356,9 @@ class Registry(Runs):
             failure = self._note_load_failure(source, error)
             text = failure.text(self.error_verbosity)
             message = f"Failed loading library: {text}."
-            raise failure.to_error(source.prologue.name, message) from None
+            raise advise(
+                failure.to_error(source.prologue.name, message), source.code
+            ) from None
 
     def _refused(self, library: str, text: str) -> ResponseError:
         """Note code that cannot become a library; return the error."""

@@ -71,7 +71,7 @@ def js_error(
         told as one of the library, since this cell is another.
     """
     code = source or bench.source(error.library)
-    return JSError(
+    shown = JSError(
         str(error),
         library=error.library,
         line=error.line,
@@ -81,6 +81,8 @@ def js_error(
             error, code, in_this_cell=source is not None and source.is_cell
         ),
     )
+    shown.hint = "; ".join(getattr(error, "__notes__", ()))
+    return shown
 
 
 def code_frame(
