@@ -280,7 +280,7 @@ def _persistence(core: Core) -> Fields:
 def _reading(reading: Reading, core: Core) -> Fields:
     """Return how far the file is that clients wait for."""
     done, total = reading.done, reading.total
-    elapsed_s = time.time() - reading.began
+    elapsed_s = core.clock.read() / 1e9 - reading.began
     return {
         "loading_start_time": int(reading.began),
         "loading_total_bytes": total,

@@ -11,16 +11,16 @@ terminations: a run that finds it changed knows that its own part of the stack i
 
 from __future__ import annotations
 
-import threading
 from itertools import repeat
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from trignb.errors import ResponseError
 from trignb.js import words
 from trignb.js.channel import ORDERED, Channel
 from trignb.js.codec import decode, encode_reply, encode_text, flat_items, vector
 from trignb.js.isolate import OOM
+from trignb.js.later import NOT_YET, Later
 from trignb.js.runtime import (
     TERMINATED,
     Host,
@@ -100,7 +100,6 @@ TOO_LARGE: Final = "ERR value too large"
 INNER: Final = "a run inside it was terminated"
 
 PENDING_STILL: Final = object()
-_LATER: Final = object()
 _REFUSED: Final = object()
 
 
@@ -422,14 +421,14 @@ class Exchange:
         raw = bool(bits & RAW)
         try:
             if bits & LATER:
-                later = _Later(self, number, raw)
+                later = Later(self.settle, number, raw)
                 self._host.execute_async(section, argv, later.done)
                 reply = later.reply_now()
             else:
                 reply = self._host.execute(section, argv)
             if isinstance(reply, ResponseError):
                 raise reply
-            payload = None if reply is _LATER else encode_reply(reply, raw)
+            payload = None if reply is NOT_YET else encode_reply(reply, raw)
         except ResponseError as error:
             payload, text = None, str(error)
             reply = _REFUSED
@@ -437,7 +436,7 @@ class Exchange:
             raise JsTerminated(INNER)
         if payload is not None:
             self._answer(REPLY, payload, watch)
-        elif reply is _LATER:
+        elif reply is NOT_YET:
             self.channel.post(REPLY_LATER, 0)
         else:
             self._refuse(text)
@@ -578,29 +577,3 @@ class Exchange:
         self.channel.abandon()
         self._owner.killed(reason, expected)
         self._left()
-
-
-class _Later:
-    """The reply of one ``callAsync``, at once or later."""
-
-    __slots__ = ("_exchange", "_guard", "_left", "_number", "_raw", "_reply")
-
-    def __init__(self, exchange: Exchange, number: int, raw: bool) -> None:
-        self._exchange = exchange
-        self._number = number
-        self._raw = raw
-        self._reply: Any = _LATER
-        self._left = False
-        self._guard = threading.Lock()
-
-    def done(self, reply: Reply) -> None:
-        with self._guard:
-            if not self._left:
-                self._reply = reply
-                return
-        self._exchange.settle(self._number, self._raw, reply)
-
-    def reply_now(self) -> Any:
-        with self._guard:
-            self._left = True
-            return self._reply

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trignb.js.listener import Listener
-
     from trignb.js.watch import Watch
 
 __all__ = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -38,7 +37,7 @@ class ServedWhileLoading:
 
     def __enter__(self) -> ServedWhileLoading:
         core = self.core
-        core.saves.reading = Reading(time.time())
+        core.saves.reading = Reading(core.clock.read() / 1e9)
         core.is_loading = True
         core.gates.insert(0, self._gate)
         core.rearm_sessions()
