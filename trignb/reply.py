@@ -18,6 +18,7 @@ __all__ = [
     "QUEUED",
     "BigNumber",
     "BigNumberText",
+    "Encoded",
     "MapOfPairs",
     "Messages",
     "NoReply",
@@ -121,6 +122,10 @@ OK: Final = Status("OK")
 QUEUED: Final = Status("QUEUED")
 NULL_ARRAY: Final = NullArray()
 NO_REPLY: Final = NoReply()
+
+
+class Encoded(bytes):
+    """Bytes of a protocol, sent as they are: part of a reply that speaks another one."""
 
 
 class Messages(list[Any]):

@@ -1,7 +1,7 @@
 """Dialogues: what several clients say to a server, and what each of them hears, push and hang-up included.
 
 A dialogue is text, one command a line, ``b: GET a`` for the client b (``a`` without a name); words are
-quoted as redis-cli takes them. ``{b.id}`` stands for a client's number, ``{port}`` for the server's. Lines that begin
+quoted as redis-cli takes them, and what stands between ``;;`` is sent in one packet. ``{b.id}`` stands for a client's number, ``{port}`` for the server's. Lines that begin
 with a mark are no commands:
 
 ``!hangup b``
@@ -68,10 +68,10 @@ class Client:
         self.heard = b""
         self.is_open = True
 
-    def say(self, words: list[bytes]) -> None:
-        """Send a command; to a server that hung up it is said in vain."""
+    def say(self, commands: list[list[bytes]]) -> None:
+        """Send commands at once; to a server that hung up they are said in vain."""
         try:
-            self.connection.send(*words)
+            self.connection.socket.sendall(b"".join(map(_packed, commands)))
         except OSError:
             self.is_open = False
 
@@ -122,9 +122,10 @@ class Side:
         for _ in range(_ROUNDS):
             self.ask("PING")
 
-    def say(self, name: str, words: list[bytes]) -> None:
+    def say(self, name: str, commands: list[list[bytes]]) -> None:
         """Have a client say something."""
-        self.client(name).say([self._filled_in(word) for word in words])
+        filled = [[self._filled_in(word) for word in words] for words in commands]
+        self.client(name).say(filled)
         self.settle()
 
     def wait_for(self, name: str) -> None:
@@ -227,7 +228,7 @@ def differences(theirs: Side, ours: Side, lines: Iterable[str]) -> list[str]:
             command, _, names = line.removeprefix("!only ").partition(" / ")
             only = tuple(names.split())
         ids = line.startswith("!ids ")
-        name, words = _split(command.removeprefix("!ids "))
+        name, commands = _split(command.removeprefix("!ids "))
         for side in (theirs, ours):
             if line.startswith("!hangup "):
                 side.client(line.split()[1]).hang_up()
@@ -235,9 +236,9 @@ def differences(theirs: Side, ours: Side, lines: Iterable[str]) -> list[str]:
             elif line.startswith("!hear "):
                 side.wait_for(line.split()[1])
             else:
-                side.say(name, words)
+                side.say(name, commands)
         unordered = any(
-            tuple(word.decode("latin-1").upper() for word in words[: len(start)])
+            tuple(word.decode("latin-1").upper() for word in commands[0][: len(start)])
             == start
             for start in _UNORDERED
         )
@@ -250,12 +251,20 @@ def differences(theirs: Side, ours: Side, lines: Iterable[str]) -> list[str]:
     return found
 
 
-def _split(line: str) -> tuple[str, list[bytes]]:
+def _split(line: str) -> tuple[str, list[list[bytes]]]:
     match = re.match(r"(\w+): +(.*)", line)
     name, rest = (match[1], match[2]) if match else ("a", line)
-    words = split_inline(rest.encode())
-    assert words is not None, line
-    return name, words
+    commands = []
+    for part in rest.split(" ;; "):
+        words = split_inline(part.encode())
+        assert words is not None, line
+        commands.append(words)
+    return name, commands
+
+
+def _packed(words: list[bytes]) -> bytes:
+    parts = [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
+    return b"*%d\r\n" % len(words) + b"".join(parts)
 
 
 # -- replies, with the kind of each

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from trignb.engine.args import to_float
 from trignb.errors import EngineClosed, ResponseError
+from trignb.reply import NO_REPLY
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -54,7 +55,8 @@ class Waiter:
     ``kind`` is the type a key must hold for a retry, None to be retried whatever
     happened to the key (XREADGROUP, which has to hear of a deleted stream). ``late_reply``
     gives the answer when the time is up, where that is no null array (WAIT); ``hangs_up`` says
-    that the client is disconnected with its answer.
+    that the client is disconnected with its answer; ``is_muted`` that it wants to hear none
+    (CLIENT REPLY).
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class Waiter:
         "attempt",
         "error",
         "hangs_up",
+        "is_muted",
         "kind",
         "late_reply",
         "on_done",
@@ -94,7 +97,7 @@ class Waiter:
         # Called when whoever waits is interrupted: what works for nobody may stop.
         self.on_left: Callable[[], None] | None = None
         self.late_reply: Callable[[], Reply] | None = None
-        self.hangs_up = False
+        self.hangs_up = self.is_muted = False
         self._done = threading.Event()
 
     @property
@@ -104,12 +107,16 @@ class Waiter:
 
     def reply_without_result(self) -> Reply:
         """Return the answer to a client whose time is up."""
+        if self.is_muted:
+            return NO_REPLY
         if self.late_reply is not None:
             return self.late_reply()
         return self.session.null_array
 
     def finish(self, reply: Reply, error: Exception | None = None) -> None:
         """Give the command its reply or its error."""
+        if self.is_muted and (error is None or isinstance(error, ResponseError)):
+            reply, error = NO_REPLY, None
         self.reply, self.error = reply, error
         self._done.set()
         if self.on_done is not None:

@@ -331,13 +331,20 @@ class Core:
 
     def _run_muted(self, session: Session, command: Command, args: list[bytes]) -> Any:
         """Run a command whose reply is not to be sent (CLIENT REPLY OFF and SKIP)."""
+        was_off = session.reply_mode == "off"
         session.reply_ended()
         try:
             reply = self._run_gated(session, command, args)
         except ResponseError:
             return NO_REPLY
+        except Blocked as blocked:
+            blocked.waiter.is_muted = True
+            raise
         # What CLIENT REPLY says of itself holds at once, and RESET has turned replies on.
-        return reply if command.name in ("client|reply", "reset") else NO_REPLY
+        is_heard = command.name == "client|reply" or (
+            command.name == "reset" and was_off
+        )
+        return reply if is_heard else NO_REPLY
 
     def _run_top(self, session: Session, command: Command, args: list[bytes]) -> Any:
         def body() -> Any:

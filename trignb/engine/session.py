@@ -320,7 +320,9 @@ class Session:
             refusal = self.core.config.refusal_of(command.name, is_local=self.is_local)
             if refusal is not None:
                 raise self.refuse(command, refusal)
-        self.queue.append((command, args))
+        # What will not run need not be kept.
+        if not (self.queue_failed or self.watch_broken):
+            self.queue.append((command, args))
         return QUEUED
 
     def refuse(self, command: Command | None, text: str) -> ResponseError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.keyspecs import keys_of
 from trignb.engine.spec import READONLY
+from trignb.reply import Encoded
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
@@ -58,6 +59,8 @@ class TrackingTable:
         """Let a session track, or change how it does."""
         session.tracking = choice
         self.sessions[session.id] = session
+        if choice.bcast and self._end_round not in self.core.before_replies:
+            self.core.before_replies.append(self._end_round)
         self._watch_writes(True)
         session.rearm()
 
@@ -67,6 +70,10 @@ class TrackingTable:
             return
         session.tracking = None
         del self.sessions[session.id]
+        if not self._prefixes():
+            self._pending.clear()
+            if self._end_round in self.core.before_replies:
+                self.core.before_replies.remove(self._end_round)
         self._stop_watching()
         session.rearm()
 
@@ -136,7 +143,7 @@ class TrackingTable:
         `by` is the session that changed it, as far as it tracks itself: NOLOOP spares it.
         `broadcast_by` is that for who tracks prefixes.
         """
-        for session_id in self.readers.pop(key, ()):
+        for session_id in sorted(self.readers.pop(key, ())):
             session = self.sessions.get(session_id)
             if session is not None and not _is_own(session, by):
                 choice = session.tracking
@@ -145,7 +152,7 @@ class TrackingTable:
         self._stop_watching()
         for prefix in self._prefixes():
             if key.startswith(prefix):
-                if not self._pending:
+                if not self._pending and not self._is_in_a_round():
                     self.core.queue_job(self._broadcast)
                 self._pending.setdefault(prefix, {})[key] = broadcast_by
 
@@ -166,8 +173,17 @@ class TrackingTable:
             self._is_flushing = True
             self.core.queue_job(self._broadcast_flush)
 
+    def _is_in_a_round(self) -> bool:
+        """Whether a server's thread is at work: it tells of all changes of its round at once."""
+        return any(server.loop.is_mine for server in self.core.servers)
+
+    def _end_round(self) -> None:
+        if self._pending and self._is_in_a_round():
+            with self.core.lock:
+                self._broadcast()
+
     def _broadcast(self) -> None:
-        """Tell of the unit's changes, one message for each prefix."""
+        """Tell of the changes so far, one message for each prefix."""
         pending, self._pending = self._pending, {}
         for prefix, changes in sorted(pending.items()):
             for session in list(self.sessions.values()):
@@ -180,10 +196,10 @@ class TrackingTable:
 
     def _broadcast_flush(self) -> None:
         self._is_flushing = False
-        for session in list(self.sessions.values()):
+        for _, session in sorted(self.sessions.items()):
             self._send(session, None)
 
-    def _send(self, session: Session, keys: list[bytes] | None) -> None:
+    def _send(self, session: Session, keys: list[bytes] | Encoded | None) -> None:
         choice = session.tracking
         if choice is None:
             return
@@ -197,6 +213,8 @@ class TrackingTable:
                 return
             target = found
         message: list[Any]
+        if keys is None and redirected:
+            keys = _null_of(session, target)
         if target.protocol == 3:
             message = [b"invalidate", keys]
         elif redirected and target.is_resp2_subscriber:
@@ -219,6 +237,13 @@ class TrackingTable:
     def prefix_count(self) -> int:
         """How many prefixes somebody tracks."""
         return len(self._prefixes())
+
+
+def _null_of(session: Session, target: Session) -> Encoded | None:
+    """Return the null of a client's own protocol, in which Redis writes it to its listener."""
+    if target.link is None or session.protocol == target.protocol:
+        return None
+    return Encoded(b"_\r\n" if session.protocol == 3 else b"$-1\r\n")
 
 
 def _is_own(session: Session, by: Session | None) -> bool:

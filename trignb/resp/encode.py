@@ -16,6 +16,7 @@ from trignb.reply import (
     OK,
     BigNumber,
     BigNumberText,
+    Encoded,
     MapOfPairs,
     Messages,
     NoReply,
@@ -168,6 +169,8 @@ def _write_scalar(append: Append, value: Reply, resp: int) -> None:
     elif isinstance(value, BigNumber):
         text = b"%d" % value
         append(b"(%b\r\n" % text if resp == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
+    elif isinstance(value, Encoded):
+        append(value)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         append(b"$%d\r\n%b\r\n" % (len(value), bytes(value)))
     elif isinstance(value, Messages):

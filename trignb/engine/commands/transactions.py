@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from trignb.engine.acl import Denial
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
-from trignb.reply import NO_REPLY, OK, Reply, Status
+from trignb.reply import NO_REPLY, OK, Encoded, Reply, Status
+from trignb.resp.encode import encode
 
 if TYPE_CHECKING:
     from trignb.engine.session import Session
@@ -50,13 +51,16 @@ def exec_(s: Session, args: Args) -> Reply:
     s.unwatch()
     try:
         for cmd, argv in s.queue:
-            is_heard = not s.closed
+            is_heard, protocol = not s.closed, s.protocol
             try:
                 reply = _run_queued(s, cmd, argv)
             except ResponseError as error:
                 # Kept as a value: without its traceback, which would hold every frame alive.
                 reply = error.with_traceback(None)
             is_heard = is_heard and s.reply_mode != "off"
+            if s.protocol != protocol and s.link is not None:
+                # After a HELLO: what came before it is written in the protocol of that time.
+                replies = [Encoded(encode(earlier, protocol)) for earlier in replies]
             replies.append(reply if is_heard else NO_REPLY)
     finally:
         # Until now CLIENT INFO and the log of refusals show a client in MULTI.
