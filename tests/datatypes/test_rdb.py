@@ -142,7 +142,7 @@ def test_lzf_comes_back(text):
     [
         b"",
         b"\x63",
-        b"\x00\x05abc",
+        b"\x00\x0fabc",
         b"\x00\xc4",
         b"\x00\xc3\x02\x10\x00a",
         b"\x04\x00",

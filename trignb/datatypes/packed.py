@@ -92,8 +92,8 @@ def _way_back(size: int) -> bytes:
     return bytes((size >> 7 * (groups - 1), *reversed(marked)))
 
 
-def unpack_listpack(blob: bytes) -> list[bytes]:
-    """Return the elements of a listpack."""
+def unpack_listpack(blob: bytes, *, counted: bool = True) -> list[bytes]:
+    """Return the elements of a listpack; where it is not `counted` its count may lie."""
     total, count = _header(_LISTPACK_HEADER, blob)
     if total != len(blob) or blob[-1] != _END:
         raise ValueError("listpack: wrong length")
@@ -101,7 +101,7 @@ def unpack_listpack(blob: bytes) -> list[bytes]:
         elements = list(_listpack_entries(blob))
     except IndexError:
         raise ValueError("listpack: ends within an entry") from None
-    if count not in (len(elements), _UNCOUNTED):
+    if counted and count not in (len(elements), _UNCOUNTED):
         raise ValueError("listpack: another number of elements was announced")
     return elements
 

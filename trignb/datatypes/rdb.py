@@ -6,6 +6,7 @@ one entry to `SAVERS`, by Python type, and one per RDB type it is read from to `
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from struct import Struct
@@ -49,6 +50,10 @@ RDB_VERSION: Final = 11
 
 # Version and checksum at the end of a payload.
 _FOOTER: Final = 10
+# What a score may begin with.
+_NUMBER: Final = re.compile(
+    rb"[ \t-\r]*[+-]?(?:inf(?:inity)?|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE
+)
 
 STRING: Final = 0
 LIST: Final = 1
@@ -136,14 +141,16 @@ def is_intact(payload: bytes, *, checks: bool = True) -> bool:
 
 
 def load_value(payload: bytes, config: Config = DEFAULTS) -> Any:
-    """Return the value of a payload, whose footer is not looked at.
+    """Return the value of a payload, whose footer is not checked.
+
+    A value that ends too early goes on in the footer, as in Redis, which reads on too.
 
     Raises
     ------
     ValueError
         When it is not the payload of a value (Redis: ``Bad data format``).
     """
-    reader = Reader(payload[:-_FOOTER])
+    reader = Reader(payload)
     kind = reader.byte()
     if kind not in LOADERS:
         raise ValueError(f"unknown RDB type {kind}")
@@ -225,11 +232,8 @@ class Reader:
         return self.take(1)[0]
 
     def length(self) -> int:
-        """Read a length."""
-        length, is_encoding = self._length()
-        if is_encoding:
-            raise ValueError("a length was expected")
-        return length
+        """Read a length; the number of an encoding passes for one, as in Redis."""
+        return self._length()[0]
 
     def _length(self) -> tuple[int, bool]:
         first = self.byte()
@@ -253,7 +257,9 @@ class Reader:
             return b"%d" % int.from_bytes(self.take(1 << length), "little", signed=True)
         if length == 3:
             packed_size, size = self.length(), self.length()
-            return lzf_decompress(self.take(packed_size), size)
+            packed = self.take(packed_size)
+            # Redis's decoder answers 0 when it fails, which is right for no bytes.
+            return lzf_decompress(packed, size) if size else b""
         raise ValueError("unknown string encoding")
 
 
@@ -476,13 +482,22 @@ def _load_packed_sorted_set(
         elements = unpack(reader.string())
         if len(elements) & 1:
             raise ValueError("zset: a member without a score")
-        scores = map(float, elements[1::2])
+        scores = map(_leading_number, elements[1::2])
         value = _make_sorted_set(list(zip(elements[::2], scores, strict=True)))
         # Redis does not measure the members of a sorted set that comes packed.
         value.choose_encoding(config["zset-max-listpack-entries"], sys.maxsize)
         return value
 
     return load
+
+
+def _leading_number(text: bytes) -> float:
+    """Return the number a text begins with, as C reads it; 0 without one."""
+    try:
+        return float(text)
+    except ValueError:
+        match = _NUMBER.match(text)
+        return float(match[0]) if match else 0.0
 
 
 def _make_sorted_set(pairs: list[tuple[bytes, float]]) -> SortedSet:

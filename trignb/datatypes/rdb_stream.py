@@ -154,11 +154,13 @@ def _load_id(reader: Reader) -> int:
 
 
 def _load_node(stream: Stream, first: int, blob: bytes) -> None:
-    elements = iter(unpack_listpack(blob))
+    # Redis goes through a stream's nodes without regard to their counts.
+    elements = iter(unpack_listpack(blob, counted=False))
     try:
         live, dead, n_fields = (int(next(elements)) for _ in range(3))
         fields = tuple(next(elements) for _ in range(n_fields))
-        next(elements)
+        if int(next(elements)):
+            raise ValueError("stream: a node's first entry does not end")
         entries = [_load_entry(elements, first, fields) for _ in range(live + dead)]
     except (StopIteration, RuntimeError):
         raise ValueError("stream: a node ends within an entry") from None
@@ -179,9 +181,12 @@ def _load_entry(
     )
     if flags & _SAME_FIELDS:
         items = tuple(part for field in fields for part in (field, next(elements)))
+        length = len(fields) + 3
     else:
         items = tuple([next(elements) for _ in range(2 * int(next(elements)))])
-    next(elements)
+        length = len(items) + 4
+    if int(next(elements)) != length:
+        raise ValueError("stream: an entry of another length than it says")
     return entry_id, bool(flags & _DELETED), items
 
 

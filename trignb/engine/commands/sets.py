@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from trignb.datatypes import Set
@@ -293,8 +294,9 @@ def _store(s: Session, args: Args, combine: Combine, event: bytes) -> int:
 def sintercard(s: Session, args: Args) -> int:
     """Counts what several sets have in common, up to a limit."""
     keys, limit = _parse_sintercard(args)
-    found = len(_intersection(_sources(s, keys)))
-    return min(found, limit) if limit else found
+    smallest, *others = sorted(_sources(s, keys), key=len)
+    common = (m for m in smallest if all(m in other for other in others))
+    return sum(1 for _ in islice(common, limit or None))
 
 
 def _parse_sintercard(args: Args) -> tuple[list[bytes], int]:
