@@ -19,6 +19,8 @@ __all__ = ["List"]
 _SIZES: Final = (4096, 8192, 16384, 32768, 65536)
 # The bound in bytes where the limit is a number of elements.
 _SAFE_SIZE: Final = 8192
+# What an entry takes beyond its text, at most.
+_ENTRY_BOUND: Final = 8
 
 
 class List:
@@ -32,7 +34,10 @@ class List:
         What it starts with; a list made this way chooses its encoding as a loaded one does.
     """
 
-    __slots__ = ("_head", "_is_small", "_long_at", "_tail", "_weight", "fill")
+    __slots__ = (
+        *("_first", "_head", "_is_small", "_long_at", "_tail", "_weight"),
+        "fill",
+    )
 
     def __init__(self, fill: int = -2, elements: Iterable[bytes] = ()) -> None:
         self.fill = fill
@@ -44,6 +49,8 @@ class List:
         self._weight = FRAME
         # The length at which it is long though it could be short: that of a loaded one.
         self._long_at = -1
+        # How many elements became the first piece of a quicklist together.
+        self._first = 0
         if elements:
             self._tail += elements
             self._choose_encoding()
@@ -77,7 +84,7 @@ class List:
         twin = List(self.fill)
         twin._head, twin._tail = self._head[:], self._tail[:]
         twin._is_small, twin._weight = self._is_small, self._weight
-        twin._long_at = self._long_at
+        twin._long_at, twin._first = self._long_at, self._first
         return twin
 
     def parts(self) -> tuple[list[bytes], ...]:
@@ -212,18 +219,40 @@ class List:
             self._shrink()
         return "listpack" if self._is_small else "quicklist"
 
-    def nodes(self) -> Iterator[list[bytes]]:
-        """Cut the list as a quicklist would: into pieces that a listpack may hold."""
+    def nodes(self) -> Iterable[list[bytes]]:
+        """Cut the list as Redis has it: in one listpack, or the pieces of a quicklist.
+
+        Pieces are exact where elements came from one side and none has left; a quicklist that was
+        changed otherwise may be cut elsewhere.
+        """
+        if self._is_small:
+            return [list(self)]
+        if self._tail:
+            return self._packed(self)
+        # Filled from the right, each piece with its last element first.
+        pieces = list(self._packed(self._head))
+        for piece in pieces:
+            piece.reverse()
+        return reversed(pieces)
+
+    def _packed(self, elements: Iterable[bytes]) -> Iterator[list[bytes]]:
+        """Cut elements into pieces that a listpack may hold, each as full as can be."""
         most = max(self.fill, 1) if self.fill >= 0 else sys.maxsize
         node: list[bytes] = []
         size = 0
-        for element in self:
-            added = entry_size(element)
-            if node and (len(node) >= most or size + added > self._limit - FRAME):
+        # Redis goes by a bound of what an element takes, not by what it will take.
+        room = self._limit - FRAME - _ENTRY_BOUND
+        first = self._first
+        for element in elements:
+            if (
+                node
+                and (len(node) >= most or size + len(element) > room)
+                and (len(node) >= first or size > 2 * room)
+            ):
                 yield node
-                node, size = [], 0
+                node, size, first = [], 0, 0
             node.append(element)
-            size += added
+            size += entry_size(element)
         yield node
 
     @property
@@ -247,23 +276,24 @@ class List:
         self._weight += added + 4 * n + (added >> 8)
         if self._weight > limit:
             size = listpack_size(self)
-            self._is_small = size + added <= limit
+            if size + added > limit:
+                self._is_small, self._first = False, len(self)
             self._weight = size + added + 4 * n + (added >> 8)
         if fill >= 0 and len(self) + n > max(fill, 1):
-            self._is_small = False
+            self._is_small, self._first = False, len(self)
 
     def _shrink(self) -> None:
         """Find out whether a long list has shrunk to half of what a listpack may hold."""
         if self.fill >= 0:
-            most, size = max(self.fill, 1) // 2, None
+            most, size = max(self.fill, 1) // 2, _SAFE_SIZE
         else:
             size = self._limit // 2
             most = size // 2
         if len(self) > most:
             return
         weight = listpack_size(self)
-        if size is None or weight <= size:
-            self._is_small, self._weight = True, weight
+        if weight <= size:
+            self._is_small, self._weight, self._first = True, weight, 0
 
     def _level(self) -> None:
         """Give both arrays half of the elements; what empties one end pays for the next."""
