@@ -367,7 +367,6 @@ local libraries = {
   string = stringlib,
   table = tablelib,
   coroutine = coroutinelib,
-  os = { clock = os.clock },
   bit = host_library(host.bit),
   cjson = cjsonlib,
   cmsgpack = host_library(host.cmsgpack),
