@@ -9,8 +9,10 @@ of its own (docs/semantics.md, Blocked clients).
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from trignb.engine.args import to_float
@@ -21,11 +23,17 @@ if TYPE_CHECKING:
     from trignb.engine.core import Core
     from trignb.engine.database import Database
     from trignb.engine.session import Session
+    from trignb.engine.spec import Command
     from trignb.reply import Reply
 
 __all__ = ["NOTHING", "Blocked", "Blocking", "Waiter", "to_timeout"]
 
 Place = tuple[int, bytes]
+
+_DECIMAL: Final = re.compile(
+    rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?"
+)
+_LARGEST_LONG: Final = Decimal("1.1897314953572317650e4932")
 
 
 class _Nothing:
@@ -63,6 +71,7 @@ class Waiter:
         "_done",
         "args",
         "attempt",
+        "command",
         "error",
         "hangs_up",
         "is_muted",
@@ -74,6 +83,7 @@ class Waiter:
         "reply",
         "session",
         "timeout_s",
+        "usec",
     )
 
     def __init__(
@@ -98,6 +108,9 @@ class Waiter:
         self.on_left: Callable[[], None] | None = None
         self.late_reply: Callable[[], Reply] | None = None
         self.hangs_up = self.is_muted = False
+        # Known once the command has gone to wait; INFO and the slow log hear of it at its end.
+        self.command: Command | None = None
+        self.usec = 0
         self._done = threading.Event()
 
     @property
@@ -119,8 +132,19 @@ class Waiter:
             reply, error = NO_REPLY, None
         self.reply, self.error = reply, error
         self._done.set()
+        self.end()
         if self.on_done is not None:
             self.on_done(self)
+
+    def end(self) -> None:
+        """Count the command, which waits no longer; once."""
+        command, self.command = self.command, None
+        if command is not None:
+            core = self.session.core
+            command.calls += 1
+            if isinstance(self.error, ResponseError):
+                core.note_failure(command, self.error)
+            core.timing.waited(self.session, command, self.args, self.usec)
 
     def sleep(self) -> None:
         """Sleep until served or until the time is up (real time, whatever the clock)."""
@@ -217,6 +241,7 @@ class Blocking:
         dirty = core.dirty
         reply: Reply = None
         error: ResponseError | None = None
+        began = core.timing.now()
         try:
             # What the client may do has perhaps changed since it began to wait.
             if core.permission is not None and not session.is_primary:
@@ -226,6 +251,7 @@ class Blocking:
             error = raised.with_traceback(None)
         finally:
             core.argv = outer
+            waiter.usec = core.timing.now() - began
             if core.sinks:
                 core.collect(session.db.index, waiter.args, dirty)
             core.run_jobs()
@@ -255,7 +281,9 @@ class Blocking:
             raise
         if not waiter.is_done:
             with self.core.lock:
-                self.forget(waiter)
+                if not waiter.is_done:
+                    self.forget(waiter)
+                    waiter.end()
         if waiter.error is not None:
             raise waiter.error
         return waiter.reply if waiter.is_done else waiter.reply_without_result()
@@ -301,12 +329,17 @@ class Blocking:
         waiter.finish(waiter.reply_without_result(), error)
         return True
 
-    def abandon(self, text: str) -> None:
-        """End every wait with an error and disconnect who waited on a socket."""
-        for waiter in list(self.sessions.values()):
+    def abandon(self, text: str) -> int:
+        """End every wait with an error and disconnect who waited on a socket.
+
+        Returns how many there were.
+        """
+        waiters = list(self.sessions.values())
+        for waiter in waiters:
             self.forget(waiter)
             waiter.hangs_up = True
             waiter.finish(None, ResponseError(text))
+        return len(waiters)
 
     def close(self) -> None:
         """End every wait because the engine is closed."""
@@ -320,9 +353,22 @@ def to_timeout(text: bytes, *, unit: float = 1.0) -> float:
 
     ``unit`` is the length of the argument's unit in seconds.
     """
-    value = to_float(text, "ERR timeout is not a float or out of range") * unit
-    if math.isinf(value) or value > (1 << 63) / 1000:
-        raise ResponseError("ERR timeout is out of range")
+    # What a double does not hold may still be a number to Redis, and too large a one.
+    value = (
+        math.copysign(math.inf, -1 if text[:1] == b"-" else 1)
+        if _is_huge(text)
+        else to_float(text, "ERR timeout is not a float or out of range") * unit
+    )
     if value < 0:
         raise ResponseError("ERR timeout is negative")
+    if value > (1 << 63) / 1000:
+        raise ResponseError("ERR timeout is out of range")
     return value
+
+
+def _is_huge(text: bytes) -> bool:
+    """Whether a text is a number beyond doubles that a long double holds."""
+    match = _DECIMAL.fullmatch(text)
+    if match is None or not math.isinf(float(text)):
+        return False
+    return Decimal(text.decode()) < _LARGEST_LONG

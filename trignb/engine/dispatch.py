@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trignb.engine.blocking import Waiter
     from trignb.engine.core import Core
     from trignb.engine.session import Session
+    from trignb.engine.spec import Command
 
 __all__ = ["make_execute", "make_run"]
 
@@ -85,6 +86,7 @@ def make_run(
             try:
                 _abandon(core, state, command, error)
                 if isinstance(error, Blocked):
+                    _goes_to_wait(command, error.waiter)
                     return wait(error.waiter)
             except BaseException as again:
                 _abandon_at_last(core, state, again)
@@ -168,6 +170,7 @@ def make_execute(
             try:
                 _abandon(core, state, command, error)
                 if isinstance(error, Blocked):
+                    _goes_to_wait(command, error.waiter)
                     return core.blocking.wait(error.waiter)
             except BaseException as again:
                 _abandon_at_last(core, state, again)
@@ -184,6 +187,14 @@ def make_execute(
         return reply
 
     return execute
+
+
+def _goes_to_wait(command: Command, waiter: Waiter) -> None:
+    """Take back that a command has run: it is counted at its end."""
+    command.calls -= 1
+    waiter.command = command
+    if waiter.is_done:
+        waiter.end()
 
 
 def _abandon(core: Core, state: list[int], command: Any, error: BaseException) -> None:

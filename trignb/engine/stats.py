@@ -411,7 +411,8 @@ def _commandstats(core: Core) -> Fields:
 
 def _errorstats(core: Core) -> Fields:
     return {
-        f"errorstat_{code}": f"count={count}" for code, count in core.errors.items()
+        f"errorstat_{code}": f"count={count}"
+        for code, count in sorted(core.errors.items())
     }
 
 

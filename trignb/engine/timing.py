@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from trignb.engine.blocking import Blocked
 from trignb.engine.durations import note_duration
 from trignb.engine.spec import FAST
 
@@ -52,9 +53,26 @@ class Timing:
         """Run a command's handler and tell how long it took."""
         started = time.perf_counter_ns()
         try:
-            return command.handler(session, args)
-        finally:
+            reply = command.handler(session, args)
+        except Blocked:
+            # It is told of when it ends.
+            raise
+        except BaseException:
             self._measured(session, command, args, time.perf_counter_ns() - started)
+            raise
+        self._measured(session, command, args, time.perf_counter_ns() - started)
+        return reply
+
+    def now(self) -> int:
+        """Return a time in µs for differences, 0 while nothing is measured."""
+        return time.perf_counter_ns() // 1000 if self.enabled else 0
+
+    def waited(
+        self, session: Session, command: Command, args: list[bytes], usec: int
+    ) -> None:
+        """Take note of the end of a command that had to wait; its wait is not counted."""
+        if self.enabled:
+            self._measured(session, command, args, max(usec, 0) * 1000)
 
     def _measured(
         self, session: Session, command: Command, args: list[bytes], nanoseconds: int

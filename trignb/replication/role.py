@@ -170,7 +170,11 @@ class Replication:
 
     def _unblock_all(self) -> None:
         """End what waits for a write that nobody may do any more."""
-        self.core.blocking.abandon(_UNBLOCKED)
+        if self.core.blocking.abandon(_UNBLOCKED) and self.core.argv:
+            # As in Redis their errors are one of the command that ended their waits.
+            command = self.core.table.find(self.core.argv[0])
+            if command is not None:
+                command.failed += 1
 
     def _configured(self, text: str) -> None:
         host, _, port = text.strip().rpartition(" ")

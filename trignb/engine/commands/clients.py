@@ -314,8 +314,12 @@ def client_unblock(s: Session, args: Args) -> int:
     reason = args[3].upper() if len(args) == 4 else b"TIMEOUT"
     if reason not in (b"TIMEOUT", b"ERROR"):
         raise ResponseError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
-    number = to_int(args[2])
-    return int(s.core.blocking.unblock(number, with_error=reason == b"ERROR"))
+    number, with_error = to_int(args[2]), reason == b"ERROR"
+    was_blocked = s.core.blocking.unblock(number, with_error=with_error)
+    if was_blocked and with_error:
+        # As in Redis the other client's error is one of this command too.
+        s.core.table.by_name["client unblock"].failed += 1
+    return int(was_blocked)
 
 
 # -- what one wants
