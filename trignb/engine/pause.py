@@ -39,6 +39,8 @@ class Pause:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.on_end: list[Callable[[], None]] = []
+        # Told in the same breath that clients on sockets may be tried again.
+        self.on_release: list[Callable[[], None]] = []
         self.held: set[Session] = set()
         # By reason: until when, and whether it is for everything.
         self._reasons: dict[str, tuple[float, bool]] = {}
@@ -81,8 +83,15 @@ class Pause:
                 self._timer = None
             for ended in list(self.on_end):
                 ended()
+        for release in self.on_release:
+            release()
         with self._over:
             self._over.notify_all()
+
+    @property
+    def rest_s(self) -> float:
+        """How long clients are still paused, in seconds."""
+        return max(self._until - time.monotonic(), 0.0)
 
     @property
     def _until(self) -> float:

@@ -237,7 +237,7 @@ class Connection:
                     break
         except Postponed:
             done -= 1
-            self.server.postponed[self] = None
+            self.server.postpone(self)
         except EngineClosed:
             # Of the session's own end the reply before it is still sent.
             self._is_closing = True

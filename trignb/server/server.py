@@ -37,13 +37,16 @@ if TYPE_CHECKING:
     from trignb.engine.blocking import Waiter
     from trignb.engine.core import Core
     from trignb.engine.session import Session
+    from trignb.server.loop import Timer
 
 __all__ = ["Server"]
 
 logger = logging.getLogger(__name__)
 
 _CRON_S: Final = 0.1
-_POSTPONED_S: Final = 0.002
+# A pause is looked at again that long after its end, and at the latest then.
+_POSTPONED_S: Final = 0.001
+_LONGEST_S: Final = 3600.0
 # So many are accepted before others are served again.
 _ACCEPTS: Final = 1000
 
@@ -107,6 +110,7 @@ class Server:
         self.connections: dict[Connection, None] = {}
         self.to_flush: list[Connection] = []
         self.postponed: dict[Connection, None] = {}
+        self._pause_timer: Timer | None = None
         # Who has not read all that was sent.
         self.slow: dict[Connection, None] = {}
         self.traffic = core.traffic
@@ -125,6 +129,7 @@ class Server:
         self.port = next((x.port for x in self.listeners if x.port and not x.tls), 0)
         self.tls_port = next((x.port for x in self.listeners if x.tls), 0)
         core.servers.append(self)
+        core.pause.on_release.append(self._release)
         core.breathe = partial(_breathe, core)
 
     # -- setting up
@@ -208,6 +213,7 @@ class Server:
                 connection.close()
             with contextlib.suppress(ValueError):
                 self.core.servers.remove(self)
+                self.core.pause.on_release.remove(self._release)
             self._ended.set()
 
     def close(self) -> None:
@@ -281,8 +287,6 @@ class Server:
             self._close_idle(self.values["timeout"])
         if self.values["maxmemory-clients"]:
             self._evict_clients()
-        if self.postponed:
-            self.loop.call_later(_POSTPONED_S, self._try_postponed)
 
     def _close_idle(self, limit_s: int) -> None:
         for connection in list(self.connections):
@@ -314,13 +318,24 @@ class Server:
             total -= sizes[connection]
             self.traffic.evicted += 1
 
+    def postpone(self, connection: Connection) -> None:
+        """Have a connection try its command again when the pause is over."""
+        self.postponed[connection] = None
+        if self._pause_timer is not None:
+            self._pause_timer.cancel()
+        rest_s = min(self.core.pause.rest_s + _POSTPONED_S, _LONGEST_S)
+        self._pause_timer = self.loop.call_later(rest_s, self._try_postponed)
+
+    def _release(self) -> None:
+        """Take note that a pause is over; any thread."""
+        if self.postponed:
+            self.loop.call_soon(self._try_postponed)
+
     def _try_postponed(self) -> None:
         postponed, self.postponed = self.postponed, {}
         for connection in postponed:
             self.core.pause.held.discard(connection.session)
             connection.go_on()
-        if self.postponed:
-            self.loop.call_later(_POSTPONED_S, self._try_postponed)
 
     # -- connections
 
