@@ -5,8 +5,9 @@ A session is a text, a line for each step: ``one BLPOP k 0 …``. Behind the cli
 - ``!``: the client is sent the command and has to wait; the next step comes once it does,
 - ``~``: the client is sent the command, whatever becomes of it,
 - ``?`` (no command): what it has been told meanwhile, or that it still waits,
-- ``#`` (no command): the client's number is from now on what ``ID:name`` stands for,
 - ``x`` (no command): it hangs up.
+
+``ID:name`` in a command stands for a client's number.
 
 Nothing depends on how long something takes: whether a client waits is asked of the server.
 """
@@ -14,14 +15,17 @@ Nothing depends on how long something takes: whether a client waits is asked of 
 from __future__ import annotations
 
 import re
+import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from oracle.wire import Connection
 from trignb.errors import ResponseError
+from trignb.resp.inline import split_inline
 
-__all__ = ["play"]
+__all__ = ["play", "sessions"]
 
 WAITS = "still waits"
 ENDED = "the connection ended"
@@ -68,7 +72,12 @@ class _Side:
 
     def step(self, line: str) -> Any:
         mark, name, words = _split(line)
-        words = [re.sub(r"ID:(\w+)", lambda m: self.ids[m[1]], w) for w in words]
+        for other in re.findall(r"ID:(\w+)", line):
+            self.client(other)
+        words = [
+            re.sub(rb"ID:(\w+)", lambda m: self.ids[m[1].decode()].encode(), word)
+            for word in words
+        ]
         client = self.client(name)
         match mark:
             case "!":
@@ -87,6 +96,9 @@ class _Side:
                 _until(lambda: not self.admin.execute("CLIENT", "LIST", "ID", number))
                 return None
         client.send(*words)
+        while not select.select([client.socket], [], [], 0.05)[0]:
+            if self.waits(name):
+                return WAITS
         return _heard(client)
 
     def close(self) -> None:
@@ -95,8 +107,10 @@ class _Side:
             client.close()
 
 
-def _split(line: str) -> tuple[str, str, list[str]]:
-    name, *words = ("" if word == '""' else word for word in line.split())
+def _split(line: str) -> tuple[str, str, list[bytes]]:
+    name, _, rest = line.partition(" ")
+    words = split_inline(rest.encode())
+    assert words is not None, line
     mark = name[-1] if name[-1] in "!~?x" else ""
     return mark, name.removesuffix(mark) if mark else name, words
 
@@ -131,6 +145,13 @@ def even(reply: Any) -> Any:
             asked = (b"cmdstat_client|list", b"cmdstat_client|id", b"cmdstat_function")
             return [line for line in lines if not line.startswith(asked)]
     return reply
+
+
+def sessions(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield names and texts of the sessions in a file; ``##`` begins one."""
+    for part in path.read_text("utf-8").split("## ")[1:]:
+        name, _, text = part.partition("\n")
+        yield name, text
 
 
 def play(text: str, real: int, ours: int) -> list[str]:

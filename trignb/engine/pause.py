@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Pause", "Postponed"]
 
+# What is no write and reaches replicas all the same.
+_HEARD_BY_REPLICAS = frozenset(
+    {"pfcount", "publish", "spublish", "eval", "evalsha", "fcall"}
+)
+
 # Threads sleep in slices, so that an interrupt is seen soon on every platform.
 _SLICE_S = 0.2
 
@@ -41,6 +46,8 @@ class Pause:
         self.on_end: list[Callable[[], None]] = []
         # Told in the same breath that clients on sockets may be tried again.
         self.on_release: list[Callable[[], None]] = []
+        # By command: whether the script or function that it names declares not to write.
+        self.only_reads: dict[str, Callable[[list[bytes]], bool]] = {}
         self.held: set[Session] = set()
         # By reason: until when, and whether it is for everything.
         self._reasons: dict[str, tuple[float, bool]] = {}
@@ -128,19 +135,28 @@ class Pause:
         finally:
             self.core.lock.release()
 
-    def holds(self, session: Session, command: Command) -> bool:
+    def holds(self, session: Session, command: Command, args: list[bytes]) -> bool:
         """Whether a command has to wait now."""
         if not self.is_on:
             return False
-        if self.everything or command.flags & (WRITE | MAY_REPLICATE):
+        if self.everything or self._may_write(command, args):
             return True
         queue = session.queue if command.name == "exec" else None
-        return any(c.flags & (WRITE | MAY_REPLICATE) for c, _ in queue or ())
+        return any(self._may_write(*each) for each in queue or ())
+
+    def _may_write(self, command: Command, args: list[bytes]) -> bool:
+        """Whether replicas may hear of a command."""
+        if command.flags & (WRITE | MAY_REPLICATE):
+            return True
+        if command.name not in _HEARD_BY_REPLICAS:
+            return False
+        only_reads = self.only_reads.get(command.name)
+        return only_reads is None or not only_reads(args)
 
     def _gate(self, session: Session, command: Command, args: list[bytes]) -> None:
         lock, waited = self.core.lock, False
         # A unit under way is never held up, nor a thread that holds the lock otherwise.
-        while self.core.nesting == 0 and self.holds(session, command):
+        while self.core.nesting == 0 and self.holds(session, command, args):
             self.held.add(session)
             if session.link is not None:
                 raise Postponed

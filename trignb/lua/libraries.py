@@ -61,6 +61,8 @@ class Libraries:
         declared = core.eviction.declared
         declared["fcall"] = declared["fcall_ro"] = self._needs_memory
 
+        core.pause.only_reads["fcall"] = self._only_reads
+
     # -- loading
 
     def load(self, code: bytes, *, replace: bool) -> bytes:
@@ -150,6 +152,10 @@ class Libraries:
     def _needs_memory(self, args: list[bytes]) -> bool:
         function = self.functions.get(args[1].lower())
         return function is not None and needs_memory(function.flags)
+
+    def _only_reads(self, args: list[bytes]) -> bool:
+        function = self.functions.get(args[1].lower())
+        return function is not None and "no-writes" in function.flags
 
     def find(self, name: bytes) -> Function:
         """Return a function; raises ResponseError when there is none of that name."""

@@ -61,6 +61,8 @@ class Scripts:
         declared = core.eviction.declared
         declared["eval"] = declared["eval_ro"] = self._source_needs_memory
         declared["evalsha"] = declared["evalsha_ro"] = self._digest_needs_memory
+        core.pause.only_reads["eval"] = self._source_only_reads
+        core.pause.only_reads["evalsha"] = self._digest_only_reads
 
     @property
     def runtime(self) -> ScriptRuntime:
@@ -111,20 +113,22 @@ class Scripts:
     # -- what a script says of itself before it runs
 
     def _source_needs_memory(self, args: list[bytes]) -> bool:
-        line, _, _ = args[1].partition(b"\n")
-        if not line.startswith(b"#!"):
-            return False
-        try:
-            return needs_memory(_parse_shebang(line))
-        except ResponseError:
-            # It hears of that when it runs.
-            return False
+        flags = _declared_flags(args[1])
+        return flags is not None and needs_memory(flags)
 
     def _digest_needs_memory(self, args: list[bytes]) -> bool:
-        script = self.cache.get(args[1].decode("latin-1").lower())
-        if script is None or script.flags is None:
-            return False
-        return needs_memory(script.flags)
+        flags = self._flags_of_digest(args[1])
+        return flags is not None and needs_memory(flags)
+
+    def _source_only_reads(self, args: list[bytes]) -> bool:
+        return "no-writes" in (_declared_flags(args[1]) or ())
+
+    def _digest_only_reads(self, args: list[bytes]) -> bool:
+        return "no-writes" in (self._flags_of_digest(args[1]) or ())
+
+    def _flags_of_digest(self, digest: bytes) -> Collection[str] | None:
+        script = self.cache.get(digest.decode("latin-1").lower())
+        return None if script is None else script.flags
 
     # -- running
 
@@ -192,6 +196,18 @@ class Scripts:
             b"command": list(self.core.argv or []),
             b"duration_ms": int((time.monotonic() - run.started) * 1000),
         }
+
+
+def _declared_flags(source: bytes) -> Collection[str] | None:
+    """Return the flags that a script declares, None without a first line that does."""
+    line, _, _ = source.partition(b"\n")
+    if not line.startswith(b"#!"):
+        return None
+    try:
+        return _parse_shebang(line)
+    except ResponseError:
+        # Who runs it hears of that.
+        return None
 
 
 def _parse_shebang(line: bytes) -> frozenset[str]:
