@@ -128,3 +128,26 @@ def test_a_default_user_of_its_own_is_written(tmp_path):
         engine.execute("ACL", "SETUSER", "default", "-flushall")
         engine.execute("CONFIG", "REWRITE")
     assert "user default on nopass" in file.read_text()
+
+
+def test_all_of_it(tmp_path):
+    file = tmp_path / "redis.conf"
+    file.write_text("# mine\nhz 10\n")
+    with trignb.Engine(enable_debug_command="yes") as engine:
+        ask = engine.execute
+        with pytest.raises(ResponseError) as caught:
+            ask("DEBUG", "CONFIG-REWRITE-FORCE-ALL")
+        assert str(caught.value).endswith(
+            "ERR CONFIG-REWRITE-FORCE-ALL failed: Bad address"
+        )
+        engine.core.config.file = str(file)
+        assert ask("DEBUG", "CONFIG-REWRITE-FORCE-ALL") == "OK"
+        names = {line.split()[0] for line in file.read_text().splitlines()}
+        told = ask("CONFIG", "GET", "*")
+    assert names >= {"maxmemory", "zset-max-listpack-value", "requirepass"}
+    # Aliases have no lines. A server starts on the file.
+    assert len(names & {name.decode() for name in told}) > 180
+    assert "rdb-version" not in names
+    again = Config(16)
+    found = settle(read_directives([], file), again.parameters)
+    assert found.values["hz"] == "10"

@@ -273,18 +273,24 @@ CONFIG_VALUES = [
     *("normal 0 0 0", "normal 0 0 ", "foo 1 1 1", "0 0 0", "0 200 3000", "50 99.9"),
     *("nan", "save nosave", "now FORCE", "{title}", "{foo}", "a/b", "KEA", "z"),
     *("allkeys-lru", "EVERYSEC", "swapdb", "127.0.0.1 ::1", "\N{POUND SIGN}", "a\0b"),
+    *(
+        " ",
+        "{title} ",
+        "0x10",
+        "a" * 5000,
+        "3600 1 300 100",
+        "replica 0 0 0",
+        "C",
+        "5 5",
+    ),
 ]
 # They move the server itself, or a wrong value cannot be undone.
 LEFT_ALONE = {
     *(b"port", b"tls-port", b"bind", b"bind-source-addr", b"maxclients", b"maxmemory"),
-    *(b"appendonly", b"requirepass", b"watchdog-period", b"logfile"),
+    *(b"appendonly", b"watchdog-period", b"logfile"),
 }
-OTHERWISE = {
-    # "nothing" came with 7.2.
-    b"loglevel",
-    # Debian's server is built without the allocator that can, and has no certificates.
-    *(b"activedefrag", b"tls-cluster", b"tls-replication"),
-}
+# The server has no certificates.
+OTHERWISE = {b"tls-cluster", b"tls-replication"}
 
 
 class BothConfigs:

@@ -292,8 +292,8 @@ def _parse_percentiles(text: str, _: Any) -> tuple[float, ...]:
     values = []
     for word in text.split(" ") if text else ():
         try:
-            value = float(word)
-        except ValueError:
+            value = float.fromhex(word) if "x" in word.lower() else float(word)
+        except (OverflowError, ValueError):
             value = float("nan")
         if value != value or word != word.strip() or "_" in word:
             raise ResponseError("Invalid latency-tracking-info-percentiles parameters")
@@ -349,7 +349,9 @@ def _parse_title_template(text: str, _: Any) -> str:
     names = re.findall(r"\{([^}]*)\}", plain)
     rest = re.sub(r"\{[^}]*\}", "", plain)
     # The title itself is empty when Redis tries a template out.
-    is_empty = not rest and all(name in ("title", "unixsocket") for name in names)
+    is_empty = not rest.strip(" ") and all(
+        name in ("title", "unixsocket") for name in names
+    )
     if "{" in rest or not set(names) <= _TITLE_VARIABLES or (is_empty and text != "{{"):
         raise ResponseError("template format is invalid or contains unknown variables")
     return text
@@ -407,12 +409,6 @@ def _parse_tls_port(text: str, _: Any) -> int:
     if port:
         raise ResponseError("Unable to update TLS configuration. Check server logs.")
     return port
-
-
-def _parse_password(text: str, _: Any) -> str:
-    if len(text) > 512:
-        raise ResponseError("Password is longer than CONFIG_AUTHPASS_MAX_LEN")
-    return text
 
 
 _SYSLOG_FACILITIES = ("user", *(f"local{n}" for n in range(8)))
@@ -499,7 +495,7 @@ PARAMETERS: Final = (
     Parameter("maxmemory-clients", 0, _parse_client_memory, _show_client_memory),
     integer("tracking-table-max-keys", 1_000_000, 0, INT64_MAX),
     # -- access
-    Parameter("requirepass", "", _parse_password, binary=True),
+    string("requirepass", binary=True),
     string("aclfile", immutable=True),
     choice("acl-pubsub-default", "resetchannels", ("allchannels", "resetchannels")),
     integer("acllog-max-len", 128, 0, INT64_MAX),

@@ -36,17 +36,24 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9.:*%-]+")
 _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
-def rewrite_file(path: str, config: Config, users: Iterable[str] = ()) -> None:
-    """Rewrite a file in one go; raises OSError. `users` are lines as ACL LIST has them."""
+def rewrite_file(
+    path: str, config: Config, users: Iterable[str] = (), *, whole: bool = False
+) -> None:
+    """Rewrite a file in one go; raises OSError.
+
+    `users` are lines as ACL LIST has them; `whole` adds what is set as by default, too.
+    """
     text = ""
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as old:
         text = old.read().decode("utf-8", "surrogateescape")
     with replacing(path) as new:
-        whole = rewritten(text, config, users)
-        new.write(whole.encode("utf-8", "surrogateescape"))
+        now = rewritten(text, config, users, whole=whole)
+        new.write(now.encode("utf-8", "surrogateescape"))
 
 
-def rewritten(text: str, config: Config, users: Iterable[str] = ()) -> str:
+def rewritten(
+    text: str, config: Config, users: Iterable[str] = (), *, whole: bool = False
+) -> str:
     """Return the text of a configuration file with what is set now."""
     written: set[str] = set()
     lines: list[str] = []
@@ -64,7 +71,7 @@ def rewritten(text: str, config: Config, users: Iterable[str] = ()) -> str:
             lines += _directives(name, config)
     added = [
         line
-        for name in _changed(config)
+        for name in _changed(config, whole=whole)
         if name not in written
         for line in _directives(name, config)
     ]
@@ -84,9 +91,12 @@ def _directive_of(line: str, config: Config) -> str | None:
     return None if parameter is None else parameter.name
 
 
-def _changed(config: Config) -> Iterator[str]:
+def _changed(config: Config, *, whole: bool) -> Iterator[str]:
     for name, parameter in config.parameters.items():
-        if name == parameter.name and config.values[name] != parameter.default:
+        is_told = whole and not parameter.hidden
+        if name == parameter.name and (
+            is_told or config.values[name] != parameter.default
+        ):
             yield name
 
 

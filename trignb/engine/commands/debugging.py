@@ -19,6 +19,7 @@ from trignb.engine.commands.internals import (
 from trignb.engine.commands.keys import object_encoding, object_refcount
 from trignb.engine.digest import dataset_digest, value_digest
 from trignb.engine.parameters import parse_memory
+from trignb.engine.rewriting import rewrite_file
 from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 from trignb.glob import matcher
@@ -141,6 +142,20 @@ def _stringmatch_len(s: Session, args: Args) -> int:
     return int(bool(matcher(args[2])(args[3])))
 
 
+def _rewrite_all(s: Session, args: Args) -> Status:
+    """Rewrites the configuration file with every parameter there is."""
+    config = s.core.config
+    failed = "ERR CONFIG-REWRITE-FORCE-ALL failed:"
+    if not config.file:
+        raise ResponseError(f"{failed} Bad address")
+    try:
+        users = s.core.permissions.declarations()
+        rewrite_file(config.file, config, users, whole=True)
+    except OSError as error:
+        raise ResponseError(f"{failed} {error.strerror}") from None
+    return OK
+
+
 def _change_repl_id(s: Session, args: Args) -> Status:
     """Changes the replication id."""
     s.core.replication_id = secrets.token_hex(20)
@@ -248,6 +263,7 @@ _SAMPLES: Final[dict[bytes, Any]] = {
 
 _SUBCOMMANDS: Final[dict[bytes, Subcommand]] = {
     b"CHANGE-REPL-ID": Subcommand(_change_repl_id, 2),
+    b"CONFIG-REWRITE-FORCE-ALL": Subcommand(_rewrite_all, 2),
     b"DIGEST": Subcommand(_digest, 2),
     b"DIGEST-VALUE": Subcommand(_digest_value, -2),
     b"ERROR": Subcommand(_error, 3),
