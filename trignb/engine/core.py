@@ -42,6 +42,7 @@ from trignb.engine.pubsub import PubSub
 from trignb.engine.saves import AofState, SaveState
 from trignb.engine.scan import Cursors
 from trignb.engine.slowlog import SlowLog
+from trignb.engine.spec import ALLOW_BUSY
 from trignb.engine.table import CommandTable
 from trignb.engine.timing import Timing
 from trignb.engine.tracing import Tracing
@@ -159,9 +160,11 @@ class Core:
         self.sinks: list[Sink] = []
         # Called when a database loses all its keys at once.
         self.flush_listeners: list[Callable[[], None]] = []
-        # Set while a script that runs too long lets others in: raises BUSY, or is true
-        # for the commands that are allowed then, which run beside the script's unit.
-        self.busy: Callable[[Session, Command], bool] | None = None
+        # Set while a script that runs too long lets others in: returns the text of BUSY for
+        # them, None for the script itself. What they may do then runs beside its unit.
+        self.busy: Callable[[], str | None] | None = None
+        # Ends the process at once; where it is the server's own.
+        self.leave: Callable[[], None] | None = None
 
         # Servers on this engine, and what has to be done before their clients get replies.
         self.servers: list[Any] = []
@@ -310,17 +313,20 @@ class Core:
         """Run a command of a session whose `intercept` is set, or inside a running unit."""
         if self.closed:
             raise EngineClosed("the engine is closed")
-        if self.busy is not None and self.busy(session, command):
-            return command.handler(session, args)
         if session.reply_mode != "on":
             return self._run_muted(session, command, args)
         return self._run_gated(session, command, args)
 
     def _run_gated(self, session: Session, command: Command, args: list[bytes]) -> Any:
+        busy = None if self.busy is None else self.busy()
+        if busy is not None and not command.flags & ALLOW_BUSY:
+            raise session.refuse_busy(command, args, busy)
         if session.intercept is not None:
             instead = session.intercept(command, args)
             if instead is not None:
                 return instead
+        if busy is not None:
+            return self._run_beside(session, command, args)
         if self.nesting:
             return self.call(session, command, args)
         if self.commands.enabled:
@@ -328,6 +334,15 @@ class Core:
                 self, session, args, lambda: self._run_top(session, command, args)
             )
         return self._run_top(session, command, args)
+
+    def _run_beside(self, session: Session, command: Command, args: list[bytes]) -> Any:
+        """Run a command while a script runs too long, of whose unit it is no part."""
+        command.calls += 1
+        try:
+            return command.handler(session, args)
+        except ResponseError as error:
+            self.note_failure(command, error)
+            raise
 
     def _run_muted(self, session: Session, command: Command, args: list[bytes]) -> Any:
         """Run a command whose reply is not to be sent (CLIENT REPLY OFF and SKIP)."""

@@ -305,11 +305,14 @@ class Session:
         for gate in self.core.gates.copy():
             gate(self, command, args)
         if self.is_resp2_subscriber and command.name not in _WHILE_SUBSCRIBED:
-            raise self.refuse(
-                command,
-                f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / "
-                "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
-            )
+            raise self._refuse_to_listener(command)
+
+    def _refuse_to_listener(self, command: Command) -> ResponseError:
+        return self.refuse(
+            command,
+            f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / "
+            "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+        )
 
     def _enqueue(self, command: Command, args: list[bytes]) -> Reply:
         """Queue a command of a transaction."""
@@ -342,6 +345,21 @@ class Session:
         error = ResponseError(text)
         self.core.count_error(error)
         return error
+
+    def refuse_busy(
+        self, command: Command, args: list[bytes], text: str
+    ) -> ResponseError:
+        """Return the error for a command that has to wait until a script ends."""
+        if not self.authenticated and not command.flags & spec.NO_AUTH:
+            return self.refuse(command, "NOAUTH Authentication required.")
+        if self.core.permission is not None:
+            try:
+                self.core.permission(self, command, args)
+            except ResponseError as error:
+                return self.refuse(command, str(error))
+        if self.is_resp2_subscriber and command.name not in _WHILE_SUBSCRIBED:
+            return self._refuse_to_listener(command)
+        return self.refuse(command, text)
 
     # -- transactions
 

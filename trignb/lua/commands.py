@@ -12,6 +12,7 @@ from trignb.engine.spec import CommandFamily
 from trignb.errors import ResponseError
 from trignb.glob import matcher
 from trignb.lua.dump import dump_functions, load_functions
+from trignb.lua.run import busy_text
 from trignb.lua.scripts import NO_SCRIPT
 from trignb.reply import OK, Reply, SetReply, Status
 
@@ -192,6 +193,10 @@ def function_family(libraries: Libraries) -> CommandFamily:
     @command("FUNCTION STATS")
     def function_stats(s: Session, args: Args) -> Reply:
         """Tells what runs and how much is loaded."""
+        running = libraries.scripts.running
+        if running is not None and running.kind == "eval":
+            # A script is none of theirs.
+            raise ResponseError(busy_text(running.kind))
         counts = {
             b"libraries_count": len(libraries.loaded),
             b"functions_count": len(libraries.functions),

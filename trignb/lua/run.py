@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trignb.engine.session import Session
 
-__all__ = ["Killed", "Run"]
+__all__ = ["Killed", "Run", "busy_text"]
 
 
 class Killed(Exception):
@@ -51,3 +51,12 @@ class Run:
         self.place: tuple[bytes, int] | None = None
         self.started = time.monotonic()
         self.thread = threading.get_ident()
+
+
+def busy_text(kind: str) -> str:
+    """Return what clients hear while a script or function (see `Run`) runs too long."""
+    kill = "SCRIPT" if kind == "eval" else "FUNCTION"
+    return (
+        f"BUSY Redis is busy running a script. You can only call {kill} KILL or "
+        "SHUTDOWN NOSAVE."
+    )

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lupa.lua51 import LuaError, LuaRuntime, lua_type
 
-from trignb.engine import spec
 from trignb.errors import ResponseError
 from trignb.lua import bits, cjson, cmsgpack, structs
 from trignb.lua.bytecode import keep_frames
@@ -25,12 +24,10 @@ from trignb.lua.constants import REDIS_CONSTANTS
 from trignb.lua.convert import from_list, from_lua, one_line, reply_error
 from trignb.lua.marks import MARKS, Tree
 from trignb.lua.redislib import RedisFunctions
-from trignb.lua.run import Killed, Run
+from trignb.lua.run import Killed, Run, busy_text
 
 if TYPE_CHECKING:
     from trignb.engine.core import Core
-    from trignb.engine.session import Session
-    from trignb.engine.spec import Command
 
 __all__ = ["ScriptRuntime"]
 
@@ -66,7 +63,7 @@ class ScriptRuntime:
         self.tree = Tree(self.table)
         self.api = self._load(b"sandbox")(self._host())
         self.tree.start(self.api)
-        self.api[b"prepare_hook"](self._hook, _HOOK_EVERY)
+        self.api[b"prepare_hook"](self._hook, self._die, _HOOK_EVERY)
         # By kind of run: with keys and arguments one by one, and in tables.
         self._enter = {
             "eval": (self.api[b"run_spread"], self.api[b"run"]),
@@ -243,17 +240,18 @@ class ScriptRuntime:
 
     # -- the hook
 
-    def _hook(self, *_args: Any) -> None:
+    def _hook(self, *_args: Any) -> bool:
+        """Look at the clock; says whether the script is to end here."""
         run = self.run
         if run is None:
             if time.monotonic() > self._load_until:
                 raise ResponseError("ERR FUNCTION LOAD timeout")
-            return
-        if run.killed:
-            raise Killed
-        threshold = self.core.config.values["busy-reply-threshold"]
-        if (time.monotonic() - run.started) * 1000 > threshold:
-            self._let_others_in(run)
+            return False
+        if not run.killed:
+            threshold = self.core.config.values["busy-reply-threshold"]
+            if (time.monotonic() - run.started) * 1000 > threshold:
+                self._let_others_in(run)
+        return run.killed
 
     def _let_others_in(self, run: Run) -> None:
         """Release the lock for a moment: others hear BUSY and may kill the script."""
@@ -267,41 +265,37 @@ class ScriptRuntime:
         finally:
             run.thread = thread
             core.lock._acquire_restore(state)  # type: ignore[attr-defined]
-        if run.killed:
-            place = self.api[b"position"]()
-            run.place = place if isinstance(place, tuple) else None
-            self.api[b"kill"](self._hook)
+        # A script that waits for a time to come has to see it pass, as in Redis from here on.
+        core.unit_ns = 0
+
+    def _die(self, source: bytes | None = None, line: int = 0) -> None:
+        """End the script that is at this place."""
+        run = self.run
+        if run is not None:
+            if source is not None:
+                run.place = (source, int(line))
             raise Killed
 
-    def _busy(self, _session: Session, command: Command) -> bool:
-        """Tell another thread's client that a script runs; let through what may end it."""
+    def _busy(self) -> str | None:
+        """Return what clients other than the script's own hear while it runs too long."""
         run = self.run
         if run is None or run.thread == threading.get_ident():
-            return False
-        if command.flags & spec.ALLOW_BUSY:
-            return True
-        raise self._busy_error(run)
-
-    def _busy_error(self, run: Run) -> ResponseError:
-        kill = "SCRIPT" if run.kind == "eval" else "FUNCTION"
-        return ResponseError(
-            f"BUSY Redis is busy running a script. You can only call {kill} KILL or "
-            "SHUTDOWN NOSAVE."
-        )
+            return None
+        return busy_text(run.kind)
 
     def kill(self, kind: str) -> None:
         """Kill the running script (SCRIPT KILL) or function (FUNCTION KILL)."""
         run = self.run
         if run is None:
             raise ResponseError("NOTBUSY No scripts in execution right now.")
-        if run.kind != kind:
-            raise self._busy_error(run)
         if run.wrote:
             raise ResponseError(
                 "UNKILLABLE Sorry the script already executed write commands against "
                 "the dataset. You can either wait the script termination or kill the "
                 "server in a hard way using the SHUTDOWN NOSAVE command."
             )
+        if run.kind != kind:
+            raise ResponseError(busy_text(run.kind))
         run.killed = True
 
 

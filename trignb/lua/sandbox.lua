@@ -517,7 +517,16 @@ function api.compile(source, chunk_name)
 end
 
 -- The hook is set and taken off here, not by the host: each crossing costs half a microsecond.
-function api.prepare_hook(hook, n) watched, every = function() hook() end, n end
+function api.prepare_hook(hook, kill, n)
+  every = n
+  watched = function()
+    if not hook() then return end
+    -- From now on every line ends in an error, whoever catches one, here and in the coroutine above.
+    debug_sethook(function() kill() end, "lcr", 1)
+    local info = position()
+    if info then kill(info.source, info.currentline) else kill() end
+  end
+end
 
 local flatten, tree = host.flatten(host.marks, NULL)
 function api.tree(value, ...) return tree(originals[value] or value, ...) end
@@ -591,13 +600,6 @@ for _, f in real_next, { api.run, api.call, api.load_library } do entries[f] = t
 
 function api.loaded() debug_sethook() loading = nil end
 
-function api.position()
-  local info = position()
-  if info then return info.source, info.currentline end
-end
-function api.kill(hook)
-  debug_sethook(function() hook() end, "lcr", 1)
-end
 function api.unwatch() debug_sethook() end
 function api.slice(t, i, j) return real_unpack(t, i, j) end
 

@@ -76,6 +76,10 @@ def save_family(saver: Saver) -> CommandFamily:
             if not saver.shutdown.abort():
                 raise ResponseError("ERR No shutdown in progress.")
             return OK
+        busy = None if s.core.busy is None else s.core.busy()
+        if busy is not None and b"NOSAVE" not in words:
+            # What a script has done by half is not to be saved.
+            raise ResponseError(busy)
         saver.shutdown.ask(s, words)
         return NO_REPLY
 

@@ -52,6 +52,8 @@ class Shutdown:
         ResponseError
             When the keys cannot be saved.
         """
+        if self.core.busy is not None and self.core.busy() is not None:
+            self._end_script()
         if not self.is_under_way and not self._must_wait(words):
             if not self._finish(words):
                 raise ResponseError(_FAILED)
@@ -80,6 +82,15 @@ class Shutdown:
         logger.info("Shutdown manually aborted.")
         self._give_up()
         return True
+
+    def _end_script(self) -> None:
+        """End the script that lets others in, for SHUTDOWN NOSAVE, also when it has written."""
+        if self.core.leave is not None:
+            logger.info("User requested shutdown...")
+            self.core.leave()
+        run = self.saver.libraries.scripts.running
+        if run is not None:
+            run.killed = True
 
     # -- waiting for replicas
 

@@ -54,6 +54,7 @@ class Ending:
         self._heard = threading.Event()
         self._is_watched = self._is_told = False
         self.signals = Signals(self._ask)
+        engine.core.leave = self._leave
 
     # -- in a signal handler
 
