@@ -32,7 +32,7 @@ _NUMERAL: Final = re.compile(
 _TYPES: Final = {
     "_LuaTable": "table",
     "_LuaFunction": "function",
-    "_LuaCoroutineFunction": "function",
+    "_LuaCoroutineFunction": "thread",
     "_LuaThread": "thread",
 }
 

@@ -33,6 +33,10 @@ _MAY_REPLICATE: Final = frozenset({"pfcount", "publish", "spublish"})
 Answer = Any
 
 
+class _ArgumentsError(ResponseError):
+    """Arguments of ``redis.call`` that are none of a command's."""
+
+
 class RedisFunctions:
     """What a script's ``redis`` table can do; ``run`` is the script at work, None while a library loads."""
 
@@ -64,20 +68,25 @@ class RedisFunctions:
     # -- commands
 
     def call(self, *args: Any) -> Answer:
-        """Run a command; an error reply is an error of the script."""
+        """Run a command; an error reply is an error of the script, counted or not."""
         try:
             return self._reply(args)
         except ResponseError as error:
-            self.core.count_error(error)
-            return None, str(error).encode("utf-8", "surrogateescape")
+            self._count(error)
+            return None, str(error).encode("utf-8", "surrogateescape"), error.counted
 
     def pcall(self, *args: Any) -> Answer:
         """Run a command; an error reply is a table."""
         try:
             return self._reply(args)
         except ResponseError as error:
-            self.core.count_error(error)
+            self._count(error)
             return error_table(error, self.table)
+
+    def _count(self, error: ResponseError) -> None:
+        """Count an error reply; wrong arguments are one only if the script ends with it."""
+        if not isinstance(error, _ArgumentsError):
+            self.core.count_error(error)
 
     def _reply(self, args: tuple[Any, ...]) -> Any:
         run = self.run
@@ -207,7 +216,7 @@ class RedisFunctions:
 
 def _arguments(args: tuple[Any, ...]) -> list[bytes]:
     if not args:
-        raise ResponseError(
+        raise _ArgumentsError(
             "ERR Please specify at least one argument for this redis lib call"
         )
     argv = []
@@ -217,7 +226,7 @@ def _arguments(args: tuple[Any, ...]) -> list[bytes]:
         elif isinstance(arg, (int, float)) and not isinstance(arg, bool):
             argv.append(number_argument(arg))
         else:
-            raise ResponseError(
+            raise _ArgumentsError(
                 "ERR Lua redis lib command arguments must be strings or integers"
             )
     return argv

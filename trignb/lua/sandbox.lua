@@ -113,8 +113,9 @@ local base = {
   _VERSION = _VERSION,
 }
 
-function base.next(t, k)
-  if real_type(t) ~= "table" then refuse(real_next, t) end
+function base.next(...)
+  local t, k = ...
+  if real_type(t) ~= "table" then refuse(real_next, ...) end
   return real_next(originals[t] or t, k)
 end
 -- What pairs gives loops is the quick one.
@@ -146,7 +147,11 @@ function base.rawset(...)
   return t
 end
 
+local NULL = real_newproxy(true)
+real_getmetatable(NULL).__tostring = function() return "userdata: (nil)" end
+
 function base.newproxy(...)
+  if (...) == NULL then fail("bad argument #1 to '?' (boolean or proxy expected)") end
   local ok, proxy = real_pcall(real_newproxy, ...)
   if not ok then fail(proxy) end
   local meta = real_getmetatable(proxy)
@@ -161,8 +166,6 @@ function base.newproxy(...)
 end
 
 local stringlib = {}
-local NULL = real_newproxy(true)
-real_getmetatable(NULL).__tostring = function() return "userdata: (nil)" end
 
 function base.getmetatable(...)
   local t = ...
@@ -178,7 +181,8 @@ end
 
 function base.setmetatable(...)
   local t, m = ...
-  if real_type(t) == "table" and originals[t] and (m == nil or real_type(m) == "table") then
+  local fits = real_select("#", ...) > 1 and m == nil or real_type(m) == "table"
+  if real_type(t) == "table" and originals[t] and fits then
     real_error(READONLY, 0)
   end
   local ok, text = real_pcall(real_setmetatable, ...)
@@ -288,9 +292,18 @@ real_getmetatable("").__index = stringlib
 
 -- redis and the libraries of the host ---------------------------------------------------
 
+-- These give no value, not even nil.
+local SILENT = { set_repl = true, debug = true, log = true, setresp = true }
+
 -- Host functions answer with their value, or with nil and the text of an error.
-local function raising(f)
+local function raising(f, name)
   local g = as_function(f)
+  if SILENT[name] then
+    return function(...)
+      local _, text = g(...)
+      if text then real_error({ err = text }, 0) end
+    end
+  end
   return function(...)
     local value, text = g(...)
     if text then real_error({ err = text }, 0) end
@@ -305,18 +318,18 @@ local function caller(name)
   local few, many = as_function(host[name]), as_function(host[name .. "_many"])
   return function(...)
     local n = real_select("#", ...)
-    local value, text
-    if n < MANY then value, text = few(...) else value, text = many(n, { ... }) end
-    if text then real_error({ err = text, ignore_error_stats_update = true }, 0) end
+    local value, text, counted
+    if n < MANY then value, text, counted = few(...) else value, text, counted = many(n, { ... }) end
+    if text then real_error({ err = text, ignore_error_stats_update = counted or nil }, 0) end
     return value
   end
 end
 
 local common = copy(host.redis_constants)
-for name, f in real_next, host.redis_functions do common[name] = raising(f) end
+for name, f in real_next, host.redis_functions do common[name] = raising(f, name) end
 common.call, common.pcall = caller("call"), caller("pcall")
 local redislib = copy(common)
-for name, f in real_next, host.script_functions do redislib[name] = raising(f) end
+for name, f in real_next, host.script_functions do redislib[name] = raising(f, name) end
 
 -- Libraries of the host answer (failed, value…); their errors are a C function's.
 local function host_library(description)
@@ -450,8 +463,9 @@ local function make_world(redis_table)
     end
     local ok, f, err = real_pcall(real_loadstring, ...)
     if not ok then fail(f) end
-    if f then real_setfenv(f, proxy) end
-    return f, err
+    if not f then return nil, err end
+    real_setfenv(f, proxy)
+    return f
   end
   world.load = function(...)
     local reader, name = ...
@@ -467,8 +481,9 @@ local function make_world(redis_table)
     end
     local ok, f, err = real_pcall(real_load, part, real_select(2, ...))
     if not ok then fail(f) end
-    if f then real_setfenv(f, proxy) end
-    return f, err
+    if not f then return nil, err end
+    real_setfenv(f, proxy)
+    return f
   end
   for _, value in real_next, world do
     if real_type(value) == "function" then ours[value] = true end
@@ -581,7 +596,7 @@ function api.call_spread(f, n, ...) return api.call(f, spread(n, ...)) end
 
 function api.load_library(f, functions, constants)
   local members = copy(constants)
-  for name, g in real_next, functions do members[name] = raising(g) end
+  for name, g in real_next, functions do members[name] = raising(g, name) end
   local index = function(_, name)
     local value = members[name]
     if value == nil then nonexistent(name) end

@@ -91,6 +91,8 @@ def _size(code: str, number: int | None) -> int:
         return _SIZES[code.lower()]
     if code in "fd":
         return 4 if code == "f" else 8
+    if not code.isalnum():
+        raise ArgumentError.bad(1, f"invalid format option '{code}'")
     return 1 if code == "x" else 0
 
 
@@ -154,8 +156,11 @@ def _float_bytes(item: _Item, value: float) -> bytes:
 def _unpack(n: int, *args: Any) -> Answer:
     form, data = text_of(args, 1), text_of(args, 2)
     offset = integer(args, 3, 1)
-    if offset <= 0:
+    if offset == 0:
         raise ArgumentError.bad(3, "offset must be 1 or greater")
+    if offset < 0:
+        # Without a sign, far behind the end.
+        raise ArgumentError.bad(2, "data string too short")
     layout = _Layout()
     layout.at = offset - 1
     values: list[Any] = []
