@@ -18,6 +18,7 @@ from trignb.engine.core import Core
 from trignb.engine.dispatch import make_execute
 from trignb.engine.files import replacing
 from trignb.engine.session import Session
+from trignb.errors import RdbError
 from trignb.functions.awaiting import Caller, reply_soon
 from trignb.functions.registry import Registry
 from trignb.lua.commands import function_family, script_family
@@ -26,7 +27,7 @@ from trignb.lua.scripts import Scripts
 from trignb.persistence.aof import AppendOnlyFile
 from trignb.persistence.aof_commands import aof_family, load_aof_subcommand
 from trignb.persistence.commands import reload_subcommand, save_family
-from trignb.persistence.loading import highest_database, install
+from trignb.persistence.loading import MOST_DATABASES, highest_database, install
 from trignb.persistence.loading import load as load_contents
 from trignb.persistence.rdb_file import read_rdb
 from trignb.persistence.saving import Saver
@@ -211,6 +212,11 @@ class Engine(Tables, Views, Causes):
             with watching("bytes", progress) as step:
                 contents = read_rdb(data, core.config.values, now_ms, step)
             needed = highest_database(contents) + 1
+            if needed > MOST_DATABASES and "databases" not in kwargs:
+                raise RdbError(
+                    f"the file has keys in database {needed - 1}; for more than "
+                    f"{MOST_DATABASES} databases say how many with databases=…"
+                )
             if needed > len(core.databases) and "databases" not in kwargs:
                 engine.close()
                 engine = cls(databases=needed, **kwargs)

@@ -7,6 +7,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from trignb.engine.files import check_place, replace
 from trignb.persistence.directory_lock import DirectoryLock
 from trignb.persistence.manifest import Manifest, Part, sync_directory
 
@@ -101,6 +102,7 @@ class AofDirectory:
         """Remove those files alone, which may take a while; needs no lock."""
         for part in manifest.history:
             with contextlib.suppress(FileNotFoundError):
+                check_place(self.file(part.name))
                 os.unlink(self.file(part.name))
 
     def _remove_leftovers(self) -> None:
@@ -112,7 +114,7 @@ class AofDirectory:
         """Make the one file of a Redis before 7 the base, if there is one."""
         if not os.path.isfile(path):
             return
-        os.replace(path, self.file(self.file_name))
+        replace(path, self.file(self.file_name))
         self.write(Manifest(base=Part(self.file_name, 1), base_seq=1))
         sync_directory(os.path.dirname(path))
         logger.info("Successfully migrated an old-style AOF file into %s", self.path)

@@ -17,6 +17,7 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Final
 
 from trignb.engine.blocking import Blocked
+from trignb.engine.files import check_place
 from trignb.engine.kept import loading
 from trignb.engine.session import Session
 from trignb.errors import AofError, RdbError, ResponseError
@@ -112,6 +113,7 @@ class AofLoader:
 
     def _size(self, part: Part) -> int:
         try:
+            check_place(self._path(part))
             return os.path.getsize(self._path(part))
         except OSError as error:
             raise AofError(

@@ -6,6 +6,8 @@ import contextlib
 import os
 from typing import Final
 
+from trignb.engine.files import check_place
+
 __all__ = ["AofOutput"]
 
 # What Redis calls on Linux: the file's times may wait.
@@ -31,6 +33,8 @@ class AofOutput:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self.fd = -1
         self.path = path
+        # A pipe would keep us waiting for a reader.
+        check_place(path)
         self.fd = os.open(path, flags | (os.O_TRUNC if is_new else 0), 0o644)
         self.size = self.synced = os.fstat(self.fd).st_size
         self.waiting = bytearray()

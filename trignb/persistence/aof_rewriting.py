@@ -14,6 +14,7 @@ from itertools import count
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from trignb.engine.files import replace
 from trignb.persistence.aof_output import AofOutput
 from trignb.persistence.command_writer import CommandWriter
 from trignb.persistence.rdb_file import RdbWriter
@@ -221,11 +222,11 @@ class AofRewriter:
         base = directory.manifest.next_base(
             directory.file_name, self.suffix_of(temporary)
         )
-        os.replace(temporary, directory.file(base.name))
+        replace(temporary, directory.file(base.name))
         increments = job.increments
         if self.state.is_rewrite_pending:
             part = directory.manifest.next_increment(directory.file_name)
-            os.replace(directory.temporary_increment, directory.file(part.name))
+            replace(directory.temporary_increment, directory.file(part.name))
             increments = (part,)
         directory.write(directory.manifest.rewritten(base, increments))
         directory.remove_history()
@@ -258,7 +259,7 @@ class AofRewriter:
         part = manifest.next_increment(directory.file_name)
         temporary = directory.temporary_base(next(self._numbers))
         self.write_base(temporary)
-        os.replace(temporary, directory.file(base.name))
+        replace(temporary, directory.file(base.name))
         output = AofOutput(directory.file(part.name), is_new=True)
         try:
             directory.write(manifest.rewritten(base, (part,)))

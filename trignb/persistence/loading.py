@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.interrupts import undisturbed
 from trignb.engine.kept import loading
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from trignb.lua.libraries import Libraries
     from trignb.persistence.rdb_file import Progress
 
-__all__ = ["check_databases", "highest_database", "install", "load"]
+__all__ = ["MOST_DATABASES", "check_databases", "highest_database", "install", "load"]
+
+# An engine made for a file has no more; a number in a file of 28 bytes may be four billion.
+MOST_DATABASES: Final = 16_384
 
 
 def load(

@@ -12,6 +12,8 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from trignb.engine.files import check_place
+from trignb.engine.files import replace as replace_file
 from trignb.errors import AofError
 from trignb.resp.inline import split_inline
 
@@ -23,6 +25,7 @@ INCREMENT: Final = "i"
 
 # A line of Redis's has room for so much.
 _LONGEST_LINE: Final = 1024
+_HIGHEST: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +99,12 @@ class Manifest:
         """Put it in place of the file there is, in one go; raises OSError."""
         temporary = os.path.join(directory, f"temp-{name}")
         try:
+            check_place(temporary)
             with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as f:
                 f.write(self.text())
                 f.flush()
                 os.fsync(f.fileno())
-            os.replace(temporary, os.path.join(directory, name))
+            replace_file(temporary, os.path.join(directory, name))
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -117,10 +121,14 @@ class Manifest:
             When it is none, in Redis's words.
         """
         try:
+            check_place(path)
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                lines = file.readlines()
+                # One that is no manifest may have a line of gigabytes.
+                lines = list(iter(lambda: file.readline(_LONGEST_LINE + 1), ""))
         except FileNotFoundError:
             return None
+        except IsADirectoryError as error:
+            raise AofError(f"The AOF manifest is a directory: {path}") from error
         if not lines:
             raise AofError("Found an empty AOF manifest")
         reading = _Reading()
@@ -154,9 +162,13 @@ class _Reading:
         name, seq = facts.get(b"file", b""), facts.get(b"seq", b"")
         if len(words) < 6 or len(words) % 2 or not name or not seq.isdigit():
             raise AofError("Invalid AOF manifest file format")
-        if b"/" in name:
+        if int(seq) > _HIGHEST:
+            raise AofError("Invalid AOF manifest file format")
+        if b"/" in name or b"\0" in name or name in (b".", b".."):
             raise AofError("File can't be a path, just a filename")
-        self._add(Part(os.fsdecode(name), int(seq)), facts.get(b"type", b"").decode())
+        self._add(
+            Part(os.fsdecode(name), int(seq)), facts.get(b"type", b"").decode("latin-1")
+        )
 
     def _add(self, part: Part, kind: str) -> None:
         if kind == BASE:

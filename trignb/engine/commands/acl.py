@@ -21,6 +21,7 @@ from trignb.engine.acl import (
 )
 from trignb.engine.args import to_int, wrong_arity
 from trignb.engine.commands.connection import wrong_subcommand
+from trignb.engine.files import check_place, replace
 from trignb.engine.help import help_lines
 from trignb.engine.permissions import denial_text, describe_entry
 from trignb.engine.spec import CommandFamily
@@ -180,8 +181,9 @@ def acl_save(s: Session, args: Args) -> Status:
     lines = "".join(users[name].describe() + "\n" for name in sorted(users))
     draft = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     try:
+        check_place(str(path))
         draft.write_text(lines, "utf-8", "surrogateescape")
-        draft.replace(path)
+        replace(str(draft), str(path))
     except OSError:
         raise ResponseError(
             "ERR There was an error trying to save the ACLs. Please check the server "
