@@ -18,6 +18,8 @@ from trignb.reply import (
     Verbatim,
 )
 
+AT_0 = "Can not convert value at position 0 into V8LocalUtf8. "
+
 
 def verbatim(data, form="txt"):
     value = Verbatim(data)
@@ -156,9 +158,9 @@ REFUSED = "Failed consuming arguments. Can not convert value into bytes buffer."
         )
     ]
     + [
-        ("", "Failed consuming arguments. Wrong number of arguments given."),
-        ("1", "Failed consuming arguments. Value is not string."),
-        ("new ArrayBuffer(1)", "Failed consuming arguments. Value is not string."),
+        ("", f"{AT_0}Wrong number of arguments given."),
+        ("1", f"{AT_0}Value is not string."),
+        ("new ArrayBuffer(1)", f"{AT_0}Value is not string."),
     ],
 )
 @pytest.mark.parametrize("method", ["call", "callRaw", "callAsync", "callAsyncRaw"])

@@ -434,7 +434,7 @@ def test_log(host, evaluate):
         redis.log(new String('object')); console.log('plain', 1, {});"""
     )
     assert host.logs == [
-        r"tab\t \"quote\" \'\\ \u{e9}\u{1f600}\n",
+        'tab\t "quote" \'\\ é😀\n',
         "object",
         "plain 1 [object Object]",
     ]

@@ -63,6 +63,37 @@ const {limit = 5, words = []} = redis.config;
 redis.registerFunction("words", () => words.length < limit && client_less());
 function client_less() { redis.log(redis.apiVersion() + redis.v8Version()); return null; }
 """,
+    "spread": """
+redis.registerFunction("spread", (client, key, ...values) => {
+    client.call("rpush", key, ...values);
+    const words = ["lrange", key, "0", "-1"];
+    const list = client.call(...words);
+    const fields = Object.entries({a: "1", b: "2"}).flat();
+    client.call("hset", "h", ...fields);
+    const counts = ["x", "y"].map((member) => client.call("sismember", "s", member) + 1n);
+    const bytes = client.callRaw(...words);
+    const later = () => client.callAsync(...words);
+    const rawer = () => client.callAsyncRaw("get", key);
+    return [list, fields, counts, bytes.length, typeof later, typeof rawer];
+});
+""",
+    "kinds of arguments": """
+const bytes = new Uint8Array([1, 2, 3]);
+redis.registerKeySpaceTrigger("binary", bytes.buffer, (client, data) => {
+    client.call("set", data.key_raw, bytes.buffer);
+    client.call("set", new String("k"), new String("v"));
+    client.call(new String("set"), "k", "v");
+    client.call("set", "n", String(5));
+    client.call("set", "n", `${5n}`);
+    redis.log(new String("text"));
+});
+redis.registerClusterFunction("remote", async (client, a) => a);
+redis.registerAsyncFunction("calls", async (client, key) => {
+    const one = await client.runOnKey(key, "remote", {a: [1]}, bytes.buffer, null);
+    const two = await client.runOnKey(bytes.buffer, new String("remote"));
+    return [one, two, await client.runOnShards(new String("remote"), 1, "2", [3])];
+});
+""",
     "others": """
 redis.registerFunction("any", (client) => {
     const members = client.call("smembers", "s");
@@ -80,11 +111,39 @@ WRONG = {
     ),
     "a number as an argument": (
         'redis.registerFunction("f", (client) => client.call("set", "n", 5));',
-        "'number' is not assignable to parameter of type 'RedisArgument'",
+        "'number' is not assignable to",
     ),
-    "a typed array as an argument": (
+    "a list as an argument": (
         'redis.registerFunction("f", (client) => client.call("set", "n", [1]));',
-        "not assignable to parameter of type 'RedisArgument'",
+        "not assignable to",
+    ),
+    "a typed array": (
+        'redis.registerFunction("f", (client) => client.call("set", "n", new Uint8Array(1)));',
+        "not assignable to",
+    ),
+    "a view": (
+        'redis.registerFunction("f", (client) => client.call("set", "n", new DataView(new ArrayBuffer(1))));',
+        "not assignable to",
+    ),
+    "a BigInt as an argument": (
+        'redis.registerFunction("f", (client) => client.call("set", "n", client.call("incr", "m")));',
+        "not assignable to",
+    ),
+    "a list of numbers, spread": (
+        'redis.registerFunction("f", (client) => client.call("rpush", "l", ...[1, 2]));',
+        "not assignable to",
+    ),
+    "a list as one argument": (
+        'redis.registerFunction("f", (client) => client.call(["set", "k", "v"]));',
+        "not assignable to",
+    ),
+    "a typed array as a prefix": (
+        'redis.registerKeySpaceTrigger("t", new Uint8Array(1), () => {});',
+        "not assignable to",
+    ),
+    "a String object as a prefix": (
+        'redis.registerKeySpaceTrigger("t", new String("k"), () => {});',
+        "not assignable to",
     ),
     "redis.call": (
         'redis.registerKeySpaceTrigger("t", "", () => { redis.call("incr", "n"); });',
@@ -173,7 +232,10 @@ class Compiler:
             match = re.match(r"(.+?)\.(?:js|d\.ts)\(\d+,\d+\): (.*)", line)
             assert match or line.startswith(" "), done.stdout
             if match:
-                told[match[1]] += match[2] + "\n"
+                stem = match[1]
+                told[stem] += match[2] + "\n"
+            else:  # it goes on
+                told[stem] += line + "\n"
         assert bool(told) == bool(done.returncode), done.stdout + done.stderr
         return told
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import struct
 import threading
 from functools import partial
@@ -55,10 +54,8 @@ if TYPE_CHECKING:
     from trignb.js.positions import Source
     from trignb.reply import Reply
 
-__all__ = ["Instance", "escape"]
+__all__ = ["Instance"]
 
-_ESCAPED: Final = re.compile(r"[^\x20-\x7e]|['\"\\]")
-_NAMED: Final = {"\t": "\\t", "\r": "\\r", "\n": "\\n"}
 _UNBLOCK_MS: Final = 5000
 _CHANCE: Final = struct.Struct("<4i")
 _LEFT: Final = "its caller was interrupted"
@@ -72,17 +69,6 @@ _IN_BLOCK: Final = 2
 # second, a minute.
 _FIRST_COLLECTION: Final = 4
 _LAST_COLLECTION: Final = 256
-
-
-def escape(text: str) -> str:
-    """Return `text` as ``redis.log`` writes it."""
-    return _ESCAPED.sub(lambda match: _escape_one(match[0]), text)
-
-
-def _escape_one(char: str) -> str:
-    if char in "'\"\\":
-        return "\\" + char
-    return _NAMED.get(char) or f"\\u{{{ord(char):x}}}"
 
 
 class Origins(Protocol):
@@ -362,8 +348,7 @@ class Instance:
 
     def log(self, line: bytes) -> None:
         """Write what ``redis.log`` or ``console`` said."""
-        text = line[1:].decode()
-        self._host.log(escape(text) if line.startswith(b"e") else text)
+        self._host.log(line.decode())
 
     def settle(self, number: int, raw: bool, reply: Reply) -> None:
         """Send the reply of a ``callAsync``; any thread."""

@@ -5,12 +5,12 @@ function checkScope(scope) {
 }
 function plainArguments(a) {                   // strings and buffers; everything else is refused
   const n = a.length, list = [];
-  if (n === 0) throw fail('Failed consuming arguments. Wrong number of arguments given.');
+  if (n === 0) throw refuse(0, 'V8LocalUtf8', 'Wrong number of arguments given');
   for (let i = 0; i < n; i++) {
     const v = a[i];
     if (typeof v === 'string') list[i] = v;
     else if (isStringObject(v)) list[i] = stringValue(v);
-    else if (i === 0) throw fail('Failed consuming arguments. Value is not string.');
+    else if (i === 0) throw refuse(0, 'V8LocalUtf8', 'Value is not string');
     else if (isBuffer(v)) list[i] = v;
     else throw fail('Failed consuming arguments. Can not convert value into bytes buffer.');
   }

@@ -18,7 +18,7 @@ function hide(object, name, value) {
 function consoleLine() {
   const list = [];
   for (let i = 0; i < arguments.length; i++) list[i] = textOf(arguments[i], '?');
-  logLine(false, join(list, ' '));
+  logLine(join(list, ' '));
 }
 const quiet = {};
 for (const name of ['log', 'info', 'warn', 'error', 'debug', 'trace']) {

@@ -4,8 +4,7 @@ function notice(kind, id, length) {
   ctl[NOTICE] = kind; ctl[NOTICE_ID] = id; ctl[NOTICE_LENGTH] = length; notify();
 }
 function noticeText(kind, text) { side.rewind(); side.put(text, 0); notice(kind, 0, side.position()); }
-function logLine(escaped, text) {
-  text = (escaped ? 'e' : 'p') + text;
+function logLine(text) {
   if (encodingSide) { heldLines[heldLines.length] = text; return; }
   if (current === null || current === SEALED) { noticeText(LOG_LINE, text); return; }
   main.rewind(); main.put(text, 0); ctl[LENGTH] = main.position(); post(LOG); answer(converse());

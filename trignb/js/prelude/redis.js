@@ -153,7 +153,7 @@ define(globalThis, 'redis', {
     registerKeySpaceTrigger() { registerKeySpaceTrigger(arguments); },
     registerStreamTrigger() { registerStreamTrigger(arguments); },
     registerClusterFunction() { registerClusterFunction(arguments); },
-    log() { logLine(true, textArgument(arguments, 0)); },
+    log() { logLine(textArgument(arguments, 0)); },
     v8Version() { return version; },
     apiVersion() { return '1.1'; },
     config: config === '' ? {} : parse(config),

@@ -10,11 +10,14 @@
 
 // ---- Values ------------------------------------------------------------------------------
 
-/**
- * An argument of a command: text or bytes. Numbers are refused; write `String(n)`. Of a typed
- * array give the `.buffer`.
- */
-type RedisArgument = string | ArrayBuffer;
+/** Bytes: an `ArrayBuffer`. Of a typed array give the `.buffer`, of which all is taken. */
+type RedisBytes = ArrayBuffer & { readonly BYTES_PER_ELEMENT?: never };
+
+/** An argument of a command: text or bytes. Numbers are refused; write `String(n)`. */
+type RedisArgument = string | String | RedisBytes;
+
+/** What keys begin with. A `String` object is refused here. */
+type RedisPrefix = string | RedisBytes;
 
 /** A `new String(…)` that is returned tells by these what kind of reply it is to be. */
 interface String {
@@ -180,17 +183,22 @@ interface SyncClient {
      * string` where the reply is not text.
      */
     call<C extends RedisCommand>(command: C, ...args: RedisArgument[]): RedisReply<C>;
+    /** The same for a list that has the command's name as well: `call(...words)`. */
+    call(...words: RedisArgument[]): any;
 
     /** The same with bytes for text. */
     callRaw<C extends RedisCommand>(command: C, ...args: RedisArgument[]): RawReply<RedisReply<C>>;
+    callRaw(...words: RedisArgument[]): any;
 
     /** Runs a command that may wait, such as `blpop`, and gives a promise of its reply. */
     callAsync<C extends RedisCommand>(command: C, ...args: RedisArgument[]): Promise<RedisReply<C>>;
+    callAsync(...words: RedisArgument[]): Promise<any>;
 
     /** The same with bytes for text. */
     callAsyncRaw<C extends RedisCommand>(
         command: C, ...args: RedisArgument[]
     ): Promise<RawReply<RedisReply<C>>>;
+    callAsyncRaw(...words: RedisArgument[]): Promise<any>;
 
     /** Whether a promise that is not settled yet may be returned. */
     isBlockAllowed(): boolean;
@@ -208,10 +216,10 @@ interface AsyncClient {
     block<T>(work: (client: SyncClient) => T): T;
 
     /** Calls a cluster function where a key lives. */
-    runOnKey(key: string, name: string, ...args: any[]): Promise<any>;
+    runOnKey(key: RedisArgument, name: string | String, ...args: any[]): Promise<any>;
 
     /** Calls a cluster function on every shard: the results, and the errors as text. */
-    runOnShards(name: string, ...args: any[]): Promise<[results: any[], errors: string[]]>;
+    runOnShards(name: string | String, ...args: any[]): Promise<[results: any[], errors: string[]]>;
 }
 
 /**
@@ -300,7 +308,7 @@ interface RedisLibrary {
      */
     registerKeySpaceTrigger(
         name: string,
-        prefix: RedisArgument,
+        prefix: RedisPrefix,
         callback: (client: TriggerClient, data: KeyspaceData) => any,
         options?: KeyspaceTriggerOptions,
     ): void;
@@ -308,7 +316,7 @@ interface RedisLibrary {
     /** Runs `callback` for each record of the streams whose key begins with `prefix`. */
     registerStreamTrigger(
         name: string,
-        prefix: RedisArgument,
+        prefix: RedisPrefix,
         callback: (client: TriggerClient, data: StreamData) => any,
         options?: StreamTriggerOptions,
     ): void;
@@ -323,7 +331,7 @@ interface RedisLibrary {
     readonly config: { readonly [name: string]: any };
 
     /** Writes a line to the library's log. */
-    log(text: string): void;
+    log(text: string | String): void;
 
     readonly functionFlags: {
         /** It writes nothing; it may run on a replica and without memory. */
