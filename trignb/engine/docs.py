@@ -1,13 +1,14 @@
-"""What COMMAND DOCS says of a command: all that the command table and the handlers' docstrings have.
+"""What COMMAND DOCS says of a command: what the tables of commands and arguments and the docstrings have.
 
-Redis also tells complexities, histories and a tree of arguments. They are texts of its documentation, which
-are not copied, so these optional fields are left out.
+Redis also tells histories, and explains complexities. They are texts of its documentation, which are not
+copied, so histories are left out and complexities are formulas.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from trignb.engine.arguments import syntax_of
 from trignb.engine.help import summary
 from trignb.engine.spec import MODULE
 from trignb.reply import SetReply, Status
@@ -70,6 +71,9 @@ def command_docs(command: Command) -> dict[bytes, Any]:
         b"since": facts.since.encode(),
         b"group": facts.group.encode(),
     }
+    syntax = syntax_of(name)
+    if syntax.complexity:
+        docs[b"complexity"] = syntax.complexity
     module = module_of(command)
     if module is not None:
         docs[b"module"] = module
@@ -79,6 +83,8 @@ def command_docs(command: Command) -> dict[bytes, Any]:
         docs[b"replaced_by"] = _REPLACED_BY[name].encode()
     elif name in _SYSTEM_COMMANDS:
         docs[b"doc_flags"] = SetReply([Status("syscmd")])
+    if syntax.arguments:
+        docs[b"arguments"] = syntax.arguments
     below = subcommands_of(command)
     if below:
         docs[b"subcommands"] = {sub.name.encode(): command_docs(sub) for sub in below}
