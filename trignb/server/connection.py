@@ -57,6 +57,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_answered",
         "_backlog",
         "_backlog_bytes",
         "_held",
@@ -99,6 +100,7 @@ class Connection:
         self._backlog: deque[list[bytes]] = deque()
         self._backlog_bytes = 0
         self._waiter: Waiter | None = None
+        self._answered: Waiter | None = None
         self._timer: Timer | None = None
         # Messages to a client that is running a command follow the reply.
         self._held: list[list[Any]] | None = None
@@ -295,15 +297,26 @@ class Connection:
 
     def _on_done(self, waiter: Waiter) -> None:
         """Take note that the wait is over; any thread, under the engine's lock."""
+        if self.server.loop.is_mine:
+            # Messages that come from now on are behind the reply.
+            self._answer(waiter)
         self.server.loop.call_soon(partial(self._resume, waiter))
 
     def _resume(self, waiter: Waiter) -> None:
         if self._waiter is not waiter:
             return
-        self._waiter = None
+        self._answer(waiter)
+        self._waiter = self._answered = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.go_on()
+
+    def _answer(self, waiter: Waiter) -> None:
+        """Write the reply of a wait that is over, once."""
+        if self._waiter is not waiter or self._answered is waiter:
+            return
+        self._answered = waiter
         if isinstance(waiter.error, ResponseError):
             self.out.append(encode_error(waiter.error))
         elif waiter.error is not None:
@@ -313,7 +326,6 @@ class Connection:
         if waiter.hangs_up:
             self._is_closing = True
         self.queue()
-        self.go_on()
 
     # -- messages
 
