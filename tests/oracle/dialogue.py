@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import select
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from oracle.wire import Connection
@@ -46,6 +47,7 @@ _VOLATILE: Final = re.compile(
     r"\b(laddr|addr|fd|age|idle|qbuf|qbuf-free|argv-mem|multi-mem|rbs|rbp|obl|oll|omem|"
     r"tot-mem|events)=\S*"
 )
+_FLUSHED: Final = re.compile(r"invalidate, (_|\$-1)\]$")
 # What follows these in a reply is a time, a version or the like.
 _VOLATILE_AFTER: Final = (
     *("$age-seconds", "$timestamp-created", "$timestamp-last-updated"),
@@ -159,7 +161,7 @@ class Side:
                 messages = [
                     m if isinstance(m, tuple) else self._named(m) for m in messages
                 ]
-            parts = [*map(_shown, messages)]
+            parts = _in_order([*map(_shown, messages)])
             if ended:
                 parts.append("(hangs up)")
             if parts:
@@ -265,6 +267,20 @@ def _split(line: str) -> tuple[str, list[list[bytes]]]:
 def _packed(words: list[bytes]) -> bytes:
     parts = [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
     return b"*%d\r\n" % len(words) + b"".join(parts)
+
+
+def _tells_of_a_flush(part: str) -> bool:
+    return _FLUSHED.search(part) is not None
+
+
+def _in_order(parts: list[str]) -> list[str]:
+    """Even out who is told first that everything was flushed: Redis turns its list of clients."""
+    runs = groupby(parts, _tells_of_a_flush)
+    return [part for _, run in runs for part in _sorted_if_flush([*run])]
+
+
+def _sorted_if_flush(run: list[str]) -> list[str]:
+    return sorted(run) if _tells_of_a_flush(run[0]) else run
 
 
 # -- replies, with the kind of each

@@ -48,9 +48,11 @@ class TrackingTable:
         self.is_on = False
         # The session at work, as far as it tracks itself.
         self.caller: Session | None = None
-        # What the caller hears when its command has ended.
-        self._own: list[list[Any]] = []
+        # What the caller, or its listener, hears when its command has ended.
+        self._own: list[tuple[Session, list[Any]]] = []
         self._pending: dict[bytes, dict[bytes, Session | None]] = {}
+        # The command that emptied a database last: it may empty several, and is told of once.
+        self._flushed_by: list[bytes] | None = None
         self._is_flushing = False
 
     # -- turning it on and off
@@ -118,8 +120,8 @@ class TrackingTable:
         What it changed itself it hears now, behind the messages it sent to itself.
         """
         own, self._own = self._own, []
-        for message in own:
-            session.push(message)
+        for target, message in own:
+            target.push(message)
         self.remember(session, command, args)
         choice = session.tracking
         is_client = command.name.startswith("client")
@@ -166,12 +168,23 @@ class TrackingTable:
         }
 
     def invalidate_all(self) -> None:
-        """Tell everybody to forget everything, once per unit (FLUSHALL, FLUSHDB)."""
+        """Tell everybody to forget everything, once per command (FLUSHALL, FLUSHDB)."""
         self.readers.clear()
         self._stop_watching()
-        if not self._is_flushing:
-            self._is_flushing = True
-            self.core.queue_job(self._broadcast_flush)
+        argv = self.core.argv
+        if argv is None:
+            # No command: a snapshot is restored, database by database.
+            if not self._is_flushing:
+                self._is_flushing = True
+                self.core.queue_job(self._tell_of_flush)
+        elif argv is not self._flushed_by:
+            self._flushed_by = argv
+            self._tell_of_flush()
+
+    def _tell_of_flush(self) -> None:
+        self._is_flushing = False
+        for _, session in sorted(self.sessions.items()):
+            self._send(session, None)
 
     def _is_in_a_round(self) -> bool:
         """Whether a server's thread is at work: it tells of all changes of its round at once."""
@@ -193,11 +206,6 @@ class TrackingTable:
                 keys = [k for k, by in changes.items() if not _is_own(session, by)]
                 if keys:
                     self._send(session, sorted(keys))
-
-    def _broadcast_flush(self) -> None:
-        self._is_flushing = False
-        for _, session in sorted(self.sessions.items()):
-            self._send(session, None)
 
     def _send(self, session: Session, keys: list[bytes] | Encoded | None) -> None:
         choice = session.tracking
@@ -221,8 +229,8 @@ class TrackingTable:
             message = [b"message", CHANNEL, keys]
         else:
             return
-        if target is self.caller:
-            self._own.append(message)
+        if session is self.caller:
+            self._own.append((target, message))
         else:
             target.push(message)
 
