@@ -21,6 +21,7 @@ PUBLIC = {
     "Engine",
     "EngineClosed",
     "JavaScriptError",
+    "JavaScriptUnavailable",
     "RdbError",
     "ResponseError",
     "Session",

@@ -4,7 +4,8 @@
 
     TrignbError
     ├── ResponseError            an error reply, Redis's text word for word
-    │   └── JavaScriptError      a library failed to load or to run; knows the user's own line
+    │   ├── JavaScriptError      a library failed to load or to run; knows the user's own line
+    │   └── JavaScriptUnavailable  limits of this process do not let V8 start
     ├── RdbError                 a file is no RDB file, or a damaged one
     ├── AofError                 an append-only file is damaged, or somebody else's
     ├── RepliesWithheld          what a round of a server did could not be kept on disk
@@ -20,6 +21,7 @@ __all__ = [
     "AofError",
     "EngineClosed",
     "JavaScriptError",
+    "JavaScriptUnavailable",
     "RdbError",
     "RepliesWithheld",
     "ResponseError",
@@ -79,6 +81,13 @@ class JavaScriptError(ResponseError):
         self.line = line
         self.column = column
         self.stack = stack
+
+
+class JavaScriptUnavailable(ResponseError):
+    """V8 would end this process: it lacks address space, memory for code, or a thread.
+
+    The engine works on without libraries.
+    """
 
 
 class RdbError(TrignbError):

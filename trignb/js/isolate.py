@@ -24,6 +24,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.js import native, words
+from trignb.js.room import check_isolate, large_stacks
 from trignb.js.runtime import HeapStatistics, JsTerminated
 from trignb.js.starting import callback_type, prepare_thread, start
 
@@ -232,6 +233,7 @@ class Isolate:
         self._probes: dict[int, threading.Event] = {}
         self._probe_numbers = itertools.count(_PROBE)
         v8 = start()
+        check_isolate()
         v8.prepare_thread()
         self._dll = v8.dll
         self._native = native.find(self._dll._name)
@@ -240,7 +242,8 @@ class Isolate:
         # has its context freed by the collector.
         callback = callback_type()(_relay(weakref.ref(self)))
         _callbacks[id(callback)] = callback
-        self._context = self._dll.mr_init_context(callback)
+        with large_stacks():
+            self._context = self._dll.mr_init_context(callback)
         self._free_context = weakref.finalize(
             self,
             _free_context,

@@ -12,9 +12,12 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from trignb.js.room import check_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +51,11 @@ def has_protection_keys(cpuinfo: Path = _CPUINFO) -> bool:
     return "ospke" in flags.split()
 
 
+def _is_started_elsewhere() -> bool:
+    module = sys.modules.get("py_mini_racer._dll")
+    return getattr(module, "_dll_handle", None) is not None
+
+
 class Start:
     """V8 started by `launch`, by us or by other code in this process before.
 
@@ -60,6 +68,9 @@ class Start:
     keys : callable
         Whether this computer has protection keys; asked only if it matters.
 
+    check : callable
+        Raises where V8 would not start; called with the flags, if nobody has started it yet.
+
     Attributes
     ----------
     dll : ctypes.CDLL
@@ -71,9 +82,12 @@ class Start:
         launch: Callable[..., Any],
         already: type[Exception],
         keys: Callable[[], bool] = has_protection_keys,
+        check: Callable[[tuple[str, ...]], None] = check_start,
     ) -> None:
         self._rights: Callable[[bool], object] | None = None
         self._prepared = threading.local()
+        if not _is_started_elsewhere():
+            check(FLAGS)
         try:
             self.dll = launch(flags=FLAGS)
         except already:
