@@ -141,3 +141,20 @@ def test_use_between_two_looks_of_a_server_is_use(engine):
     engine.clock.advance(10)
     run(engine, "GET k")
     assert run(engine, "OBJECT IDLETIME k") == 0
+
+
+def test_a_restored_value_inherits_nothing(engine):
+    set_policy(engine, "allkeys-lfu")
+    run(engine, "CONFIG SET lfu-decay-time 0 lfu-log-factor 0", "SET k v")
+    payload = engine.execute("DUMP", "k")
+    engine.execute("RESTORE", "k", "0", payload, "REPLACE", "FREQ", "100")
+    assert run(engine, "OBJECT FREQ k") == 100
+    engine.execute("RESTORE", "k", "0", payload, "REPLACE")
+    assert run(engine, "OBJECT FREQ k") == 5
+    engine.execute("RESTORE", "k", "0", payload, "REPLACE", "IDLETIME", "1000")
+    assert run(engine, "OBJECT FREQ k") == 5
+    set_policy(engine, "allkeys-lru")
+    assert run(engine, "OBJECT IDLETIME k") == 0
+    engine.execute("RESTORE", "k", "0", payload, "REPLACE", "FREQ", "9")
+    engine.clock.advance(5)
+    assert run(engine, "OBJECT IDLETIME k") == 5

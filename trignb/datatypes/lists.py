@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 from trignb.datatypes.listpack import FRAME, entry_size, listpack_size
@@ -47,7 +47,8 @@ class List:
         self._is_small = True
         # Not below the listpack's size; meaningless once the list is long.
         self._weight = FRAME
-        # The length at which it is long though it could be short: that of a loaded one.
+        # The length at which it is long though it could be short: that of a loaded one,
+        # or of one that has just become long. Only what is taken away makes it short.
         self._long_at = -1
         # How many elements became the first piece of a quicklist together.
         self._first = 0
@@ -112,14 +113,14 @@ class List:
 
     def push_left(self, elements: Sequence[bytes]) -> None:
         """Put elements in front one after the other: the last one comes first."""
-        if self._is_small:
-            self._grow(elements)
+        if self._is_small or self._long_at >= 0:
+            self._push(elements)
         self._head += elements
 
     def push_right(self, elements: Sequence[bytes]) -> None:
         """Put elements behind one after the other."""
-        if self._is_small:
-            self._grow(elements)
+        if self._is_small or self._long_at >= 0:
+            self._push(elements)
         self._tail += elements
 
     def pop_left(self) -> bytes:
@@ -176,6 +177,7 @@ class List:
         """Replace the element at an index of ``range(len(self))``."""
         if self._is_small:
             self._grow((element,))
+        self._long_at = -1
         behind = index - len(self._head)
         if behind >= 0:
             self._tail[behind] = element
@@ -184,8 +186,8 @@ class List:
 
     def insert(self, index: int, element: bytes) -> None:
         """Put an element before the one at index, 0 ≤ index ≤ length."""
-        if self._is_small:
-            self._grow((element,))
+        if self._is_small or self._long_at >= 0:
+            self._push((element,))
         behind = index - len(self._head)
         if behind >= 0:
             self._tail.insert(behind, element)
@@ -267,6 +269,14 @@ class List:
             self.fill < 0 or len(self) <= max(self.fill, 1)
         )
 
+    def _push(self, elements: Sequence[bytes]) -> None:
+        """Take note that elements are put in, before they are."""
+        was_whole = len(self) == self._long_at
+        if self._is_small:
+            self._grow(elements)
+            was_whole = not self._is_small
+        self._long_at = len(self) + len(elements) if was_whole else -1
+
     def _grow(self, elements: Sequence[bytes]) -> None:
         """Take note that a short list gets elements, before it does."""
         fill, n = self.fill, len(elements)
@@ -285,6 +295,7 @@ class List:
     def _shrink(self) -> None:
         """Find out whether a long list has shrunk to half of what a listpack may hold."""
         if self.fill >= 0:
+            # A quicklist of several nodes stays one.
             most, size = max(self.fill, 1) // 2, _SAFE_SIZE
         else:
             size = self._limit // 2
@@ -292,8 +303,11 @@ class List:
         if len(self) > most:
             return
         weight = listpack_size(self)
-        if weight <= size:
+        if weight <= size or (self.fill >= 0 and self._has_one_node()):
             self._is_small, self._weight, self._first = True, weight, 0
+
+    def _has_one_node(self) -> bool:
+        return len(list(islice(self.nodes(), 2))) == 1
 
     def _level(self) -> None:
         """Give both arrays half of the elements; what empties one end pays for the next."""

@@ -136,6 +136,12 @@ class AccessNotes:
         self._used[db.index][key] = self._now()
         self._counters[db.index][key] = counter
 
+    def renew(self, db: Database, key: bytes) -> None:
+        """Take note of a value that has replaced another and inherits nothing from it."""
+        if self.is_on:
+            self._used[db.index][key] = self._now()
+            self._counters[db.index].pop(key, None)
+
     def note_new(self, db: Database, key: bytes) -> None:
         """Take note of a key that no command named beforehand, as scripts make them."""
         if self.is_on:

@@ -83,10 +83,13 @@ def _restore(s: Session, args: Args) -> Status:
     db.add(key, value)
     if deadline:
         db.set_deadline(key, deadline)
-    if options.idle_s is not None:
-        core.access.set_idle(db, key, options.idle_s)
-    if options.frequency is not None:
-        core.access.set_frequency(db, key, options.frequency)
+    access = core.access
+    access.renew(db, key)
+    # Which of the two is of use depends on the policy; the other is not kept.
+    if options.idle_s is not None and not access.is_lfu:
+        access.set_idle(db, key, options.idle_s)
+    if options.frequency is not None and access.is_lfu:
+        access.set_frequency(db, key, options.frequency)
     db.changed(GENERIC, b"restore", key)
     if ttl and not options.absolute and core.sinks:
         sent = [*args[:2], b"%d" % deadline, *args[3:], b"ABSTTL"]
