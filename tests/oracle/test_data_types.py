@@ -18,6 +18,55 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120)]
 
 SCRIPTS = {
+    "a list follows the limit of the moment while it is short": """
+        CONFIG SET list-max-listpack-size -2
+        RPUSH l a b c
+        CONFIG SET list-max-listpack-size 1
+        OBJECT ENCODING l
+        LINSERT l BEFORE none q
+        OBJECT ENCODING l
+        LPOP l
+        OBJECT ENCODING l
+        LPOP l
+        OBJECT ENCODING l
+        DEL l
+        CONFIG SET list-max-listpack-size 3
+        RPUSH l a b c
+        OBJECT ENCODING l
+        LSET l 10 z
+        OBJECT ENCODING l
+        LSET l 0 z
+        OBJECT ENCODING l
+        CONFIG SET list-max-listpack-size 2
+        LSET l 10 z
+        OBJECT ENCODING l
+        LSET l 0 z
+        OBJECT ENCODING l
+        RPOP l
+        OBJECT ENCODING l
+        RPOP l
+        OBJECT ENCODING l
+        RPUSH m a
+        LMOVE m l LEFT LEFT
+        OBJECT ENCODING l
+        CONFIG SET list-max-listpack-size 1
+        RPUSH m a
+        LMOVE m l LEFT LEFT
+        OBJECT ENCODING l
+        DEL l m
+        CONFIG SET list-max-listpack-size -2
+        DEL l
+        RPUSH l a b
+        LSET l 0 {y:9000}
+        OBJECT ENCODING l
+        LSET l 0 b
+        OBJECT ENCODING l
+        LSET l 9 {y:9000}
+        OBJECT ENCODING l
+        LPOP l
+        OBJECT ENCODING l
+        CONFIG SET list-max-listpack-size -2
+    """,
     "a quicklist becomes short when something is taken away": """
         CONFIG SET list-max-listpack-size 128
         RPUSH l {x:9000}

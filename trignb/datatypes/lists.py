@@ -214,6 +214,18 @@ class List:
 
     # -- encoding
 
+    def adopt(self, fill: int) -> None:
+        """Take another limit, which was set meanwhile; a long list keeps the one it has."""
+        if self._is_small:
+            self.fill = fill
+
+    def make_room(self, element: bytes) -> None:
+        """Become long if another element would make it so, which may then not come."""
+        if self._is_small:
+            self._grow((element,))
+            if not self._is_small:
+                self._long_at = len(self)
+
     @property
     def encoding(self) -> str:
         """What OBJECT ENCODING says: ``listpack`` or ``quicklist``."""

@@ -75,6 +75,8 @@ def _push(
     elif type(items) is not List:
         raise wrong_type()
     elements = args[2:]
+    if items.fill != s.core.limits.list_fill:
+        items.adopt(s.core.limits.list_fill)
     if left:
         items.push_left(elements)
     else:
@@ -99,6 +101,9 @@ def linsert(s: Session, args: Args) -> int:
     items = db.lookup_type(key, List)
     if items is None:
         return 0
+    items.adopt(s.core.limits.list_fill)
+    # Redis makes room before it looks where.
+    items.make_room(args[4])
     for at, element in enumerate(items):
         if element == args[3]:
             items.insert(at + (where == b"after"), args[4])
@@ -298,6 +303,8 @@ def lset(s: Session, args: Args) -> Status:
     if items is None:
         raise ResponseError("ERR no such key")
     at = _as_int32(to_int(args[2]))
+    items.adopt(s.core.limits.list_fill)
+    items.make_room(args[3])
     if at < 0:
         at += len(items)
     if not 0 <= at < len(items):
@@ -380,6 +387,7 @@ def _move(
     element = items.pop_left() if from_left else items.pop_right()
     if others is None:
         others = _new_list(s, target)
+    others.adopt(s.core.limits.list_fill)
     if to_left:
         others.push_left([element])
     else:
