@@ -12,6 +12,7 @@ from trignb.errors import ResponseError, SessionClosed
 from trignb.reply import NULL_ARRAY, QUEUED, NullArray, Reply, Status
 
 if TYPE_CHECKING:
+    from trignb.engine.client_memory import Buffers
     from trignb.engine.core import Core
     from trignb.engine.database import Database
     from trignb.engine.spec import Command
@@ -58,6 +59,9 @@ class Link(Protocol):
     @property
     def idle_s(self) -> int:
         """Whole seconds since the client was heard of."""
+
+    def buffers(self, *, is_running: bool) -> Buffers:
+        """Return what it holds; `is_running` says that its command is at work."""
 
     def fileno(self) -> int:
         """Return the descriptor."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from trignb.engine.client_memory import ReplyBuffer, total_memory
 from trignb.engine.durations import percentiles
 from trignb.engine.parameters import show_percentile
 from trignb.engine.sizes import STARTUP_BYTES, resident_bytes
@@ -225,9 +226,12 @@ def _memory(core: Core) -> Fields:
 
 
 def _buffer_bytes(core: Core) -> int:
-    """Return what clients' buffers hold that has not been run, or not been read."""
-    links = [session.link for session in list(core.sessions.values())]
-    return sum(link.query_bytes + link.output_bytes for link in links if link)
+    """Return what clients take that are no replicas."""
+    return sum(
+        total_memory(session)
+        for session in list(core.sessions.values())
+        if session.replica is None or not session.replica.is_attached
+    )
 
 
 def _system_memory() -> int:
@@ -356,8 +360,8 @@ def _stats(core: Core) -> Fields:
         "total_writes_processed": traffic.writes,
         "io_threaded_reads_processed": 0,
         "io_threaded_writes_processed": 0,
-        "reply_buffer_shrinks": 0,
-        "reply_buffer_expands": 0,
+        "reply_buffer_shrinks": ReplyBuffer.shrinks,
+        "reply_buffer_expands": ReplyBuffer.expands,
         "eventloop_cycles": traffic.cycles,
         "eventloop_duration_sum": traffic.cycles_us,
         "eventloop_duration_cmd_sum": 0,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from trignb.clock import Clock, Moment
 from trignb.datatypes.rdb import RDB_VERSION
+from trignb.engine.client_memory import Buffers
 from trignb.engine.session import Session
 from trignb.persistence.rdb_file import RdbWriter, read_rdb
 from trignb.replication.handshake import Offer
@@ -89,6 +90,10 @@ class LocalLink:
     sync_bytes = sync_total = 0
     # Nothing is ever on its way.
     output_bytes = query_bytes = idle_s = 0
+
+    def buffers(self, *, is_running: bool) -> Buffers:
+        """Return that it holds nothing."""
+        return Buffers()
 
     def __init__(self, primary: Replication, replica: Replication) -> None:
         self._primary = primary

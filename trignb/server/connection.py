@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from trignb.engine.blocking import Waiter
+from trignb.engine.client_memory import Buffers, ReplyBuffer
 from trignb.engine.pause import Postponed
 from trignb.engine.permissions import describe_client
 from trignb.engine.session import Session
@@ -40,6 +41,9 @@ _CHUNK: Final = 64 * 1024
 # Smaller replies are not worth counting before the round ends.
 _LARGE_REPLY: Final = 1024
 _OK: Final = b"+OK\r\n"
+# What Redis reads into, and how many seconds it stays.
+_QUERY_BUFFER: Final = 20474
+_FRESH_S: Final = 2.0
 
 # What browsers say to a port they were lured to.
 _HTTP: Final = frozenset({b"post", b"host:"})
@@ -60,6 +64,7 @@ class Connection:
         "_answered",
         "_backlog",
         "_backlog_bytes",
+        "_chunk",
         "_held",
         "_is_called",
         "_is_closing",
@@ -75,6 +80,7 @@ class Connection:
         "_waiter",
         "last_seen",
         "out",
+        "reply",
         "server",
         "session",
         "sock",
@@ -102,6 +108,9 @@ class Connection:
         self._waiter: Waiter | None = None
         self._answered: Waiter | None = None
         self._timer: Timer | None = None
+        # The size of what was read last; what a buffer for replies would be like.
+        self._chunk = 0
+        self.reply = ReplyBuffer()
         # Messages to a client that is running a command follow the reply.
         self._held: list[list[Any]] | None = None
         self._unsent: deque[memoryview] = deque()
@@ -148,7 +157,7 @@ class Connection:
     def take(self, data: bytes) -> None:
         """Run the commands in some bytes."""
         parser, traffic = self._parser, self.traffic
-        size = len(data)
+        size = self._chunk = len(data)
         traffic.bytes_in += size
         if size > traffic.largest_in:
             traffic.largest_in = size
@@ -413,6 +422,8 @@ class Connection:
         traffic.bytes_out += size
         if size > traffic.largest_out:
             traffic.largest_out = size
+        if size > self.reply.peak:
+            self.reply.peak = min(size, self.reply.size)
         try:
             sent = self.sock.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -496,6 +507,21 @@ class Connection:
         """Bytes that the client has not read."""
         waiting = sum(map(len, self.out)) + sum(map(len, self._outbox.copy()))
         return self._unsent_bytes + waiting
+
+    def buffers(self, *, is_running: bool) -> Buffers:
+        """Return what the connection holds; a query buffer goes when it was not used."""
+        query = self.query_bytes + (self._chunk if is_running else 0)
+        is_fresh = self.server.loop.now - self.last_seen <= _FRESH_S
+        room = max(_QUERY_BUFFER - query, 0) if is_fresh and self._chunk else 0
+        args: list[bytes] | None = None
+        if self._waiter is not None:
+            args = self._waiter.args
+        elif self._backlog and self in self.server.postponed:
+            args = self._backlog[0]
+            query = max(query - sum(map(len, args)), 0)
+        unsent, reply = self.output_bytes, self.reply
+        chunks = len(self._unsent) or int(unsent > reply.size)
+        return Buffers(query, room, args, reply.size, reply.peak, unsent, chunks)
 
     @property
     def description(self) -> str:

@@ -16,6 +16,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from trignb.engine.client_memory import total_memory
 from trignb.engine.commands.clients import client_type
 from trignb.engine.dispatch import make_run
 from trignb.engine.stats import calls_of_all
@@ -44,6 +45,8 @@ __all__ = ["Server"]
 logger = logging.getLogger(__name__)
 
 _CRON_S: Final = 0.1
+# In so many calls of the cron each connection's buffers are looked at once.
+_TURNS: Final = 10
 # A pause is looked at again that long after its end, and at the latest then.
 _POSTPONED_S: Final = 0.001
 _LONGEST_S: Final = 3600.0
@@ -110,6 +113,7 @@ class Server:
         self.connections: dict[Connection, None] = {}
         self.to_flush: list[Connection] = []
         self.postponed: dict[Connection, None] = {}
+        self._turn = 0
         self._pause_timer: Timer | None = None
         # Who has not read all that was sent.
         self.slow: dict[Connection, None] = {}
@@ -283,10 +287,19 @@ class Server:
         self.core.access.sample()
         for connection in list(self.slow):
             connection.check_output_limit()
+        self._adapt_buffers()
         if self.values["timeout"]:
             self._close_idle(self.values["timeout"])
         if self.values["maxmemory-clients"]:
             self._evict_clients()
+
+    def _adapt_buffers(self) -> None:
+        """Look at the buffers for replies, at each about once a second."""
+        self._turn = (self._turn + 1) % _TURNS
+        now = self.loop.now
+        for number, connection in enumerate(self.connections):
+            if number % _TURNS == self._turn:
+                connection.reply.adapt(now)
 
     def _close_idle(self, limit_s: int) -> None:
         for connection in list(self.connections):
@@ -305,7 +318,7 @@ class Server:
         if limit < 0:
             # A percentage of maxmemory, which may be unlimited.
             limit = -limit * self.values["maxmemory"] // 100
-        sizes = {c: c.output_bytes + c.query_bytes for c in self.connections}
+        sizes = {c: total_memory(c.session) for c in self.connections}
         total = sum(sizes.values())
         for connection in sorted(sizes, key=sizes.__getitem__, reverse=True):
             if not limit or total <= limit:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trignb.engine.args import INT64_MAX, syntax_error, to_int
+from trignb.engine.client_memory import client_memory
 from trignb.engine.commands.connection import check_name, is_printable, wrong_subcommand
 from trignb.engine.help import help_lines
 from trignb.engine.spec import CommandFamily
@@ -74,7 +75,7 @@ def client_setinfo(s: Session, args: Args) -> Status:
 @command("CLIENT INFO")
 def client_info(s: Session, args: Args) -> Verbatim:
     """Describes this connection."""
-    return Verbatim(describe(s, _running(s, "client|info")) + b"\n")
+    return Verbatim(describe(s, _running(s, "client|info"), args) + b"\n")
 
 
 @command("CLIENT LIST")
@@ -89,7 +90,9 @@ def client_list(s: Session, args: Args) -> Verbatim:
     elif len(args) != 2:
         raise syntax_error()
     lines = [
-        describe(other, _running(s, "client|list") if other is s else None)
+        describe(s, _running(s, "client|list"), args)
+        if other is s
+        else describe(other, None)
         for other in _sessions(s)
         if chosen(other)
     ]
@@ -139,11 +142,10 @@ def _listens(s: Session) -> bool:
     return bool(s.channels or s.patterns or s.shard_channels)
 
 
-def describe(s: Session, running: str | None) -> bytes:
+def describe(s: Session, running: str | None, args: list[bytes] | None = None) -> bytes:
     """Return a session's line of CLIENT LIST; only a link has buffers and a descriptor."""
     core, choice, link = s.core, s.tracking, s.link
-    waiting = 0 if link is None else link.query_bytes
-    unsent = 0 if link is None else link.output_bytes
+    memory = client_memory(s, args)
     age = (core.clock.read() - s.created_ns) // 1_000_000_000
     last = running or (s.last_command.name if s.last_command else "NULL")
     redirect = -1 if choice is None else choice.redirect
@@ -161,17 +163,17 @@ def describe(s: Session, running: str | None) -> bytes:
         "psub": len(s.patterns),
         "ssub": len(s.shard_channels),
         "multi": -1 if s.queue is None else len(s.queue),
-        "qbuf": waiting,
-        "qbuf-free": 0,
-        "argv-mem": 0,
-        "multi-mem": sum(len(a) for _, args in s.queue or () for a in args),
-        "rbs": 0,
-        "rbp": 0,
+        "qbuf": memory.query,
+        "qbuf-free": memory.query_room,
+        "argv-mem": memory.args,
+        "multi-mem": memory.queue,
+        "rbs": memory.reply_size,
+        "rbp": memory.reply_peak,
         "obl": 0,
-        "oll": int(unsent > 0),
-        "omem": unsent,
-        "tot-mem": waiting + unsent,
-        "events": "r",
+        "oll": memory.chunks,
+        "omem": memory.unsent,
+        "tot-mem": memory.total,
+        "events": "rw" if memory.unsent else "r",
         "cmd": last,
         "user": s.user,
         "redir": redirect,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import time
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trignb.datatypes.rdb import dump_value
 from trignb.engine.args import to_int
+from trignb.engine.client_memory import DEFAULT_PEAK_S, ReplyBuffer
 from trignb.engine.commands.connection import wrong_subcommand
 from trignb.engine.commands.internals import (
     INTERNALS,
@@ -226,12 +228,20 @@ def _positive(text: bytes) -> int:
 
 
 def _reply_buffer(s: Session, args: Args) -> Status:
-    """Accepts settings of reply buffers, which grow and shrink by themselves here."""
+    """Sets how buffers for replies change their size."""
     setting, value = args[2].lower(), args[3].lower()
     if setting not in (b"peak-reset-time", b"resizing"):
         raise wrong_subcommand(args)
-    if setting == b"peak-reset-time" and value not in (b"never", b"reset"):
-        to_int(value)
+    if setting == b"resizing":
+        if value not in (b"0", b"1"):
+            to_int(value)
+        ReplyBuffer.keeps_size = value == b"0"
+    elif value == b"never":
+        ReplyBuffer.peak_s = math.inf
+    elif value == b"reset":
+        ReplyBuffer.peak_s = DEFAULT_PEAK_S
+    else:
+        ReplyBuffer.peak_s = to_int(value) / 1000
     return OK
 
 

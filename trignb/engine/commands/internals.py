@@ -11,6 +11,7 @@ from zlib import crc32
 from trignb.datatypes import STRING_TYPES, List
 from trignb.datatypes.packed import pack_listpack
 from trignb.engine.args import to_int
+from trignb.engine.client_memory import total_memory
 from trignb.engine.commands.connection import wrong_subcommand
 from trignb.engine.commands.keys import object_encoding
 from trignb.errors import ResponseError
@@ -198,8 +199,7 @@ def _group_text(bounds: str, low: int, high: int, sizes: list[int]) -> str:
 
 
 def _client_size(session: Session) -> int:
-    link = session.link
-    return 0 if link is None else link.query_bytes + link.output_bytes
+    return total_memory(session)
 
 
 def _mallctl(s: Session, args: Args) -> NoReturn:
