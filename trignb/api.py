@@ -133,6 +133,9 @@ class Engine(Tables, Views, Causes):
             "number_of_cached_scripts": lambda: len(self.scripts.cache),
             "number_of_functions": lambda: len(self.lua_libraries.functions),
             "number_of_libraries": lambda: len(self.lua_libraries.loaded),
+            "used_memory_vm_eval": self.scripts.state_bytes,
+            "used_memory_scripts_eval": self.scripts.cached_bytes,
+            "used_memory_functions": self.lua_libraries.code_bytes,
         }
         core.add_family(script_family(self.scripts))
         core.add_family(function_family(self.lua_libraries))

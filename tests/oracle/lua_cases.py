@@ -20,6 +20,7 @@ __all__ = [
     "read_only",
     "registrations",
     "script",
+    "states",
     "struct",
 ]
 
@@ -309,3 +310,79 @@ APART: Final = {
     ("cmsgpack.pack", "redis"),
     ("cmsgpack.pack", "math"),
 }
+
+
+# The flags that scripts declare (none at all first), and what they do.
+DECLARED: Final = (
+    None,
+    *("", "no-writes", "allow-oom", "allow-stale", "no-writes,allow-stale"),
+    *("allow-oom,allow-stale", "no-cluster", "allow-cross-slot-keys"),
+)
+DONE: Final = (
+    "return 1",
+    "return redis.call('get', 'x')",
+    "return redis.call('set', 'x', 'y')",
+    "redis.call('del', 'x') return redis.call('set', 'x', 'y')",
+    "return redis.call('ping')",
+    "return redis.call('publish', 'a', 'b')",
+    "return redis.call('lpop', 'x')",
+    "return {redis.pcall('set', 'x', 'y'), redis.pcall('get', 'x')}",
+)
+WRITING: Final = "return redis.call('set', 'x', 'y')"
+FLAGGED: Final = f"""#!lua name=lib
+redis.register_function('w', function() {WRITING} end)
+redis.register_function{{function_name='r', flags={{'no-writes'}},
+  callback=function() return redis.call('get', 'x') end}}
+redis.register_function{{function_name='oom', flags={{'allow-oom'}},
+  callback=function() {WRITING} end}}
+redis.register_function{{function_name='stale', flags={{'allow-stale', 'no-writes'}},
+  callback=function() return redis.call('get', 'x') end}}
+redis.register_function{{function_name='stale_w', flags={{'allow-stale'}},
+  callback=function() {WRITING} end}}
+"""
+# Into a state that refuses, and out of it.
+STATES: Final = (
+    (["CONFIG SET maxmemory 1"], ["CONFIG SET maxmemory 0"]),
+    (["REPLICAOF 127.0.0.1 1"], ["REPLICAOF NO ONE"]),
+    (
+        ["CONFIG SET replica-serve-stale-data no", "REPLICAOF 127.0.0.1 1"],
+        ["REPLICAOF NO ONE", "CONFIG SET replica-serve-stale-data yes"],
+    ),
+    (
+        ["CONFIG SET min-replicas-to-write 1"],
+        ["CONFIG SET min-replicas-to-write 0"],
+    ),
+)
+
+
+def states() -> list[Case]:
+    """Return what scripts and functions may do while the server refuses something."""
+    calls: Case = []
+    for flags, body in product(DECLARED, DONE):
+        if flags == "no-writes,allow-stale" and ("set" in body or "lpop" in body):
+            # Two refusals at once, of which Redis tells the other first.
+            continue
+        first = "" if flags is None else f"#!lua flags={flags}\n"
+        calls += [("EVAL", first + body, 0), ("EVAL_RO", first + body, 0)]
+    for name in ("w", "r", "oom", "stale", "stale_w"):
+        calls += [("FCALL", name, 0), ("FCALL_RO", name, 0)]
+    calls += [
+        ("SCRIPT", "LOAD", "return 1"),
+        ("FUNCTION", "LOAD", "REPLACE", FLAGGED),
+        ("FUNCTION", "DELETE", "lib"),
+    ]
+    return [
+        [
+            ("FUNCTION", "LOAD", FLAGGED),
+            ("SET", "x", "1"),
+            *(tuple(line.split()) for line in into),
+            *calls,
+            *(tuple(line.split()) for line in out),
+            ("CONFIG", "RESETSTAT"),
+            ("EVAL", "return {redis.error_reply('IN x'), {err='IN2 x'}}", 0),
+            ("EVAL", "redis.pcall({}) return redis.pcall('nope')", 0),
+            ("EVAL", "return redis.call({})", 0),
+            ("INFO", "errorstats"),
+        ]
+        for into, out in STATES
+    ]

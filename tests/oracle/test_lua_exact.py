@@ -36,6 +36,7 @@ GROUPS = {
     "commands": lua_cases.commands(),
     "read-only": lua_cases.read_only(),
     "arguments": lua_cases.arguments(),
+    "states": lua_cases.states(),
 }
 
 

@@ -69,14 +69,16 @@ class SlowLog:
             self._note(session, args, usec)
 
     def _note(self, session: Session, args: list[bytes], usec: int) -> None:
+        # What a script runs is no client's.
+        in_script = self.core.frame.origin == "script"
         self.records.appendleft(
             SlowRecord(
                 next(self._numbers),
                 self.core.clock.read() // 1_000_000_000,
                 usec,
                 shorten(mask_secrets(args)),
-                session.shown_address.encode(),
-                session.name,
+                b"" if in_script else session.shown_address.encode(),
+                b"" if in_script else session.name,
             )
         )
 

@@ -85,6 +85,32 @@ def _fields_of(core: Core, name: str) -> Fields:
     return fields if known is None else {**fields, **known()}
 
 
+def _lua_fields(core: Core) -> Fields:
+    """Return what scripts and functions take; they share one state of Lua."""
+    counts = {name: count() for name, count in core.info_counts.items()}
+    state, cached = (
+        counts.pop(name, 0)
+        for name in ("used_memory_vm_eval", "used_memory_scripts_eval")
+    )
+    functions = counts.pop("used_memory_functions", 0)
+    return {
+        "used_memory_lua": state,
+        "used_memory_vm_eval": state,
+        "used_memory_lua_human": human_size(state),
+        "used_memory_scripts_eval": cached,
+        "number_of_cached_scripts": 0,
+        "number_of_functions": 0,
+        "number_of_libraries": 0,
+        **counts,
+        "used_memory_vm_functions": 0,
+        "used_memory_vm_total": state,
+        "used_memory_vm_total_human": human_size(state),
+        "used_memory_functions": functions,
+        "used_memory_scripts": cached + functions,
+        "used_memory_scripts_human": human_size(cached + functions),
+    }
+
+
 def _section_text(title: str, fields: Fields) -> str:
     lines = [f"# {title}"]
     for name, value in fields.items():
@@ -186,20 +212,7 @@ def _memory(core: Core) -> Fields:
         "allocator_resident": used,
         "total_system_memory": _system_memory(),
         "total_system_memory_human": human_size(_system_memory()),
-        "used_memory_lua": 0,
-        "used_memory_vm_eval": 0,
-        "used_memory_lua_human": "0B",
-        "used_memory_scripts_eval": 0,
-        "number_of_cached_scripts": 0,
-        "number_of_functions": 0,
-        "number_of_libraries": 0,
-        **{name: count() for name, count in core.info_counts.items()},
-        "used_memory_vm_functions": 0,
-        "used_memory_vm_total": 0,
-        "used_memory_vm_total_human": "0B",
-        "used_memory_functions": 0,
-        "used_memory_scripts": 0,
-        "used_memory_scripts_human": "0B",
+        **_lua_fields(core),
         "maxmemory": maxmemory,
         "maxmemory_human": human_size(maxmemory),
         "maxmemory_policy": core.config.values["maxmemory-policy"],

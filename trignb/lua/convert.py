@@ -129,8 +129,13 @@ class _Open:
         self.items: list[Reply] = []
 
 
-def from_list(values: Sequence[Any], resp: int) -> Reply:
-    """Return the reply that a list from Lua (``flatten.lua``) stands for."""
+def from_list(
+    values: Sequence[Any], resp: int, count_error: Callable[[ResponseError], object]
+) -> Reply:
+    """Return the reply that a list from Lua (``flatten.lua``) stands for.
+
+    Errors inside of others are counted; one that is all of the reply is by who sends it.
+    """
     open_: list[_Open] = []
     at = 0
     while True:
@@ -149,6 +154,8 @@ def from_list(values: Sequence[Any], resp: int) -> Reply:
             item = _EMPTY[value]()
         else:
             item, at = _special(value, values, at)
+            if open_ and isinstance(item, ResponseError):
+                count_error(item)
         while open_:
             innermost = open_[-1]
             innermost.items.append(item)

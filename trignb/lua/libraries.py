@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Function", "FunctionLibrary", "Libraries"]
 
+# What a library or function needs beside its code.
+_PER_ENTRY = 128
 _NAME = re.compile(rb"[A-Za-z0-9_]+")
 _NOT_LOADING = "ERR redis.register_function can only be called on FUNCTION LOAD command"
 _BAD_NAME = (
@@ -147,6 +149,11 @@ class Libraries:
             self.loaded, self.functions = loaded, functions
             raise
 
+    def code_bytes(self) -> int:
+        """Return about what the libraries take."""
+        each = sum(len(library.code) + _PER_ENTRY for library in self.loaded.values())
+        return each + _PER_ENTRY * len(self.functions)
+
     # -- calling
 
     def _needs_memory(self, args: list[bytes]) -> bool:
@@ -176,12 +183,15 @@ class Libraries:
         """Call a function for a client (FCALL)."""
         function = self.find(name)
         no_writes = "no-writes" in function.flags
-        if read_only and not no_writes:
-            raise ResponseError(
-                "ERR Can not execute a script with write flag using *_ro command."
-            )
-        run = Run(s, "function", name.decode(), no_writes)
-        return self.scripts.run(run, function.callback, keys, argv, function.flags)
+        run = Run(s, "function", name.decode("utf-8", "replace"), no_writes)
+        return self.scripts.run(
+            run,
+            function.callback,
+            keys,
+            argv,
+            function.flags,
+            refused=read_only and not no_writes,
+        )
 
 
 def _parse_metadata(code: bytes) -> tuple[bytes, bytes]:

@@ -142,6 +142,10 @@ class ScriptRuntime:
 
         return call
 
+    def state_bytes(self) -> int:
+        """Return what the Lua state takes."""
+        return int(self.api[b"bytes"]())
+
     # -- running
 
     def compile(self, source: bytes, chunk: bytes) -> Any:
@@ -179,9 +183,11 @@ class ScriptRuntime:
         if head is True:
             return from_lua(answer[1], run.resp)
         if head is _FLAT:
-            return from_list(answer[1:], run.resp)
+            return from_list(answer[1:], run.resp, self.core.count_error)
         if head is _LONG:
-            return from_list(self.tree.list(answer[1], answer[2]), run.resp)
+            return from_list(
+                self.tree.list(answer[1], answer[2]), run.resp, self.core.count_error
+            )
         raise self._failure(run, *answer[1:])
 
     def load_library(

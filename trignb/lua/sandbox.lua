@@ -616,6 +616,7 @@ for _, f in real_next, { api.run, api.call, api.load_library } do entries[f] = t
 function api.loaded() debug_sethook() loading = nil end
 
 function api.unwatch() debug_sethook() end
+function api.bytes() return collectgarbage("count") * 1024 end
 function api.slice(t, i, j) return real_unpack(t, i, j) end
 
 return api

@@ -29,6 +29,9 @@ FLAGS: Final = (
 )
 
 
+# What the cache needs for each beside its text.
+_PER_SCRIPT: Final = 128
+
 NO_SCRIPT: Final = "NOSCRIPT No matching script. Please use EVAL."
 
 _OUT_OF_MEMORY: Final = (
@@ -110,6 +113,14 @@ class Scripts:
             ) from None
         return Script(source, function, flags)
 
+    def state_bytes(self) -> int:
+        """Return what the Lua state takes."""
+        return 0 if self._runtime is None else self._runtime.state_bytes()
+
+    def cached_bytes(self) -> int:
+        """Return about what the kept scripts take."""
+        return sum(len(script.source) + _PER_SCRIPT for script in self.cache.values())
+
     # -- what a script says of itself before it runs
 
     def _source_needs_memory(self, args: list[bytes]) -> bool:
@@ -149,12 +160,9 @@ class Scripts:
             script = self.cache[digest] = self._compile(source)
         flags = script.flags
         no_writes = flags is not None and "no-writes" in flags
-        if read_only and flags is not None and not no_writes:
-            raise ResponseError(
-                "ERR Can not execute a script with write flag using *_ro command."
-            )
         run = Run(s, "eval", digest, read_only or no_writes)
-        return self.run(run, script.function, keys, argv, flags)
+        refused = read_only and flags is not None and not no_writes
+        return self.run(run, script.function, keys, argv, flags, refused=refused)
 
     def run(
         self,
@@ -163,11 +171,20 @@ class Scripts:
         keys: list[bytes],
         argv: list[bytes],
         declared: Collection[str] | None,
+        *,
+        refused: bool,
     ) -> Reply:
-        """Run a compiled script, with the flags it declares, as part of the unit under way."""
+        """Run a compiled script, with the flags it declares, as part of the unit under way.
+
+        One that may write is `refused` to a command for those that do not.
+        """
         core, s = self.core, run.session
         for gate in core.script_gates:
             gate(declared)
+        if refused:
+            raise ResponseError(
+                "ERR Can not execute a script with write flag using *_ro command."
+            )
         if declared is not None:
             if core.eviction.refuses and needs_memory(declared):
                 raise ResponseError(_OUT_OF_MEMORY)

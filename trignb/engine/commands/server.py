@@ -218,10 +218,15 @@ def memory_usage(s: Session, args: Args) -> int | None:
     return estimate_key(s.db, args[2], samples)
 
 
+def _none() -> int:
+    return 0
+
+
 @command("MEMORY STATS")
 def memory_stats(s: Session, args: Args) -> dict[bytes, Any]:
     """Estimates where memory goes."""
     core = s.core
+    counted = core.info_counts
     used = core.memory.used()
     dataset = used - STARTUP_BYTES
     core.peak_bytes = peak = max(core.peak_bytes, used)
@@ -244,8 +249,8 @@ def memory_stats(s: Session, args: Args) -> dict[bytes, Any]:
         b"clients.normal": 0,
         b"cluster.links": 0,
         b"aof.buffer": 0,
-        b"lua.caches": 0,
-        b"functions.caches": 0,
+        b"lua.caches": counted.get("used_memory_scripts_eval", _none)(),
+        b"functions.caches": counted.get("used_memory_functions", _none)(),
         **overheads,
         b"overhead.total": STARTUP_BYTES,
         b"keys.count": keys,
