@@ -221,10 +221,11 @@ class List:
 
     def make_room(self, element: bytes) -> None:
         """Become long if another element would make it so, which may then not come."""
-        if self._is_small:
+        was_small = self._is_small
+        if was_small:
             self._grow((element,))
-            if not self._is_small:
-                self._long_at = len(self)
+        if was_small and not self._is_small:
+            self._long_at = len(self)
 
     @property
     def encoding(self) -> str:

@@ -51,11 +51,17 @@ from trignb.server.process import (
 )
 from trignb.server.server import Server
 
-__all__ = ["follow_addresses", "serve_engine", "server_version"]
+__all__ = [
+    "KNOWN",
+    "declare_users",
+    "follow_addresses",
+    "serve_engine",
+    "server_version",
+]
 
 logger = logging.getLogger(__name__)
 
-_KNOWN: Final = {
+KNOWN: Final = {
     name: parameter
     for parameter in (*PARAMETERS, *FUNCTION_PARAMETERS)
     for name in (parameter.name, parameter.alias)
@@ -89,7 +95,7 @@ def serve_engine(
     OSError
         When the port is taken or a file cannot be read.
     """
-    settings = settle(read_directives(args, path, more), _KNOWN)
+    settings = settle(read_directives(args, path, more), KNOWN)
     _add_gears(settings, gears)
     values = {name: _own(settings, name) for name in _OWN}
     daemon = Daemon()
@@ -183,16 +189,16 @@ def _own(settings: Settings, name: str) -> int:
     """Return a number that the configuration itself would not take."""
     text = settings.values.pop(name, None)
     if text is None:
-        return int(_DEFAULT_PORT if name == "port" else _KNOWN[name].default)
+        return int(_DEFAULT_PORT if name == "port" else KNOWN[name].default)
     # CONFIG SET refuses TLS without certificates; here they may come on another line.
-    parameter = _KNOWN["port" if name == "tls-port" else name]
+    parameter = KNOWN["port" if name == "tls-port" else name]
     number: int = _parsed(settings, name, parameter, text)
     return number
 
 
 def _flag(settings: Settings, name: str) -> bool:
     text = settings.values.get(name, "no")
-    flag: bool = _parsed(settings, name, _KNOWN[name], text)
+    flag: bool = _parsed(settings, name, KNOWN[name], text)
     return flag
 
 
@@ -217,7 +223,7 @@ def _configure(engine: Engine, settings: Settings, path: Path | None) -> None:
     core.config.file = "" if path is None else str(path.resolve())
     for directive in settings.renames:
         _rename(engine, directive)
-    _add_users(engine, settings.users)
+    declare_users(engine, settings.users)
     if core.config.values["aclfile"]:
         session.execute("ACL", "LOAD")
     session.close()
@@ -228,7 +234,7 @@ def _configure(engine: Engine, settings: Settings, path: Path | None) -> None:
 def _explained(error: ResponseError, settings: Settings) -> Exception:
     """Return the error with the line that caused it."""
     found = _FAILED.fullmatch(str(error))
-    parameter = _KNOWN.get(found[1]) if found else None
+    parameter = KNOWN.get(found[1]) if found else None
     if found is None or parameter is None:
         return error
     return settings.origins[parameter.name].error(found[2])
@@ -244,7 +250,8 @@ def _rename(engine: Engine, directive: Directive) -> None:
         raise directive.error(str(error)) from None
 
 
-def _add_users(engine: Engine, users: Iterable[Directive]) -> None:
+def declare_users(engine: Engine, users: Iterable[Directive]) -> None:
+    """Make the users that a configuration declares; raises DirectiveError."""
     config, seen = engine.core.config.values, set[str]()
     for directive in users:
         if not directive.values:
@@ -339,7 +346,7 @@ def _open(engine: Engine, own: dict[str, int]) -> Server:
             values["maxclients"],
         )
         values["maxclients"] = clients
-    is_bound = values["bind"] != _KNOWN["bind"].default
+    is_bound = values["bind"] != KNOWN["bind"].default
     hosts = values["bind"] if is_bound else "127.0.0.1"
     port, tls_port = own["port"], own["tls-port"]
     # Without any place to listen at, any free port is better than none.
