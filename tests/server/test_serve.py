@@ -263,7 +263,7 @@ def test_config_rewrite(serve: Serve, tmp_path: Path) -> None:
     client.config_set("slowlog-max-len", "5")
     assert client.config_rewrite()
     lines = path.read_text().splitlines()
-    assert lines[:4] == ["# mine", "bind 127.0.0.1", "maxmemory 2097152", "hz 10"]
+    assert lines[:4] == ["# mine", "bind 127.0.0.1", "maxmemory 2mb", "hz 10"]
     assert "slowlog-max-len 5" in lines
     assert client.info("server")["config_file"] == str(path)
     _, again = serve("--config", str(path))

@@ -45,7 +45,7 @@ class Parameter:
     ``parse(text, old value)`` raises ResponseError with the reason only; the frame around it
     is CONFIG SET's. A hidden parameter is found by its exact name only, a protected one is
     changed only with ``enable-protected-configs``. Values end at a zero byte, as C's texts do,
-    unless they are ``binary``.
+    unless they are ``binary``. ``kind`` is ``text``, ``memory`` or empty: how a file has it.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Parameter:
     hidden: bool = False
     protected: bool = False
     binary: bool = False
+    kind: str = ""
 
 
 # -- kinds of values
@@ -64,7 +65,9 @@ class Parameter:
 
 def string(name: str, default: str = "", alias: str = "", **traits: Any) -> Parameter:
     """Return a parameter that takes any text."""
-    return Parameter(name, default, lambda text, _: text, str, alias, **traits)
+    return Parameter(
+        name, default, lambda text, _: text, str, alias, kind="text", **traits
+    )
 
 
 def boolean(name: str, default: bool, alias: str = "", **traits: Any) -> Parameter:
@@ -113,7 +116,7 @@ def memory(
             raise ResponseError("argument must be a memory value")
         return _within(value, low, high)
 
-    return Parameter(name, default, parse, str, alias, **traits)
+    return Parameter(name, default, parse, str, alias, kind="memory", **traits)
 
 
 def _parse_boolean(text: str, _: Any) -> bool:
@@ -492,7 +495,13 @@ PARAMETERS: Final = (
     ),
     memory("client-query-buffer-limit", 1024 * MEGABYTE, MEGABYTE),
     memory("proto-max-bulk-len", 512 * MEGABYTE, MEGABYTE),
-    Parameter("maxmemory-clients", 0, _parse_client_memory, _show_client_memory),
+    Parameter(
+        "maxmemory-clients",
+        0,
+        _parse_client_memory,
+        _show_client_memory,
+        kind="memory",
+    ),
     integer("tracking-table-max-keys", 1_000_000, 0, INT64_MAX),
     # -- access
     string("requirepass", binary=True),
@@ -601,7 +610,7 @@ PARAMETERS: Final = (
     choice("repl-diskless-load", "disabled", ("disabled", "on-empty-db", "swapdb")),
     integer("repl-ping-replica-period", 10, 1, INT_MAX, "repl-ping-slave-period"),
     integer("repl-timeout", 60, 1, INT_MAX),
-    Parameter("repl-backlog-size", MEGABYTE, _parse_backlog_size),
+    Parameter("repl-backlog-size", MEGABYTE, _parse_backlog_size, kind="memory"),
     integer("repl-backlog-ttl", 3600, 0, INT64_MAX),
     integer("min-replicas-to-write", 0, 0, INT_MAX, "min-slaves-to-write"),
     integer("min-replicas-max-lag", 10, 0, INT_MAX, "min-slaves-max-lag"),

@@ -159,18 +159,10 @@ class Permissions:
         self.changed()
 
     def declarations(self) -> list[str]:
-        """Return the users as lines of a configuration file; none where an ACL file has them.
-
-        A default user whom ``requirepass`` describes needs no line.
-        """
-        values = self.core.config.values
-        if values["aclfile"]:
+        """Return the users as lines of a configuration file; none where an ACL file has them."""
+        if self.core.config.values["aclfile"]:
             return []
-        plain = open_user("default")
-        if values["requirepass"]:
-            plain.apply(">" + values["requirepass"])
-        lines = [self.users[name].describe() for name in sorted(self.users)]
-        return [line for line in lines if line != plain.describe()]
+        return [self.users[name].describe() for name in sorted(self.users)]
 
     def changed(self) -> None:
         """Have the check made from now on only if somebody is restricted."""

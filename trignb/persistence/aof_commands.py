@@ -61,4 +61,4 @@ def load_aof_subcommand(aof: AppendOnlyFile) -> Subcommand:
             ) from None
         return OK
 
-    return Subcommand(load_aof, 2)
+    return Subcommand(load_aof, -2)

@@ -101,11 +101,11 @@ class Replicas:
 
     def synchronise(self, session: Session, args: Args) -> NoReply:
         """Have a client follow this engine, from where it was if that can be (PSYNC)."""
+        wanted, offset = args[1].decode("utf-8", "replace"), to_int(args[2])
         replica = self._welcome(session)
         if replica is None:
             return NO_REPLY
-        wanted = args[1].decode("utf-8", "replace")
-        if self._continue(replica, wanted, to_int(args[2])):
+        if self._continue(replica, wanted, offset):
             return NO_REPLY
         if wanted != "?":
             self.refused_partial_syncs += 1
