@@ -26,7 +26,7 @@ LOOP: Final = ("EVAL", "while true do end", "0")
 # Until the clock says so.
 SECONDS: Final = (
     "local from = redis.call('time')[1] "
-    "while redis.call('time')[1] - from < 1 do for i = 1, 10000 do end end return 'fin'"
+    "while redis.call('time')[1] - from < 2 do for i = 1, 10000 do end end return 'fin'"
 )
 COMMANDS: Final = """
     GET x

@@ -37,6 +37,8 @@ __all__ = [
 LuaTable = Any
 MakeTable = Callable[[Any], LuaTable]
 
+# What Lua takes as it is, in lists as well.
+_PLAIN: Final = {bytes, int}
 _LONG_MIN: Final = -(1 << 63)
 _LONG_MAX: Final = (1 << 63) - 1
 # The field of an error's table that says that INFO knows of it, as Redis calls it.
@@ -45,6 +47,11 @@ COUNTED: Final = b"ignore_error_stats_update"
 
 def to_lua(reply: Reply, table: MakeTable, resp: int) -> Any:
     """Return a reply as the script sees it; `table` makes a Lua table of a dict or list."""
+    kind = type(reply)
+    if kind is bytes or kind is int:
+        return reply
+    if kind is list and set(map(type, reply)) <= _PLAIN:
+        return table(reply)
     if resp == 2:
         return _resp2_to_lua(to_resp2(reply), table)
     return _resp3_to_lua(reply, table)
