@@ -148,3 +148,77 @@ def test_interrupt_is_not_caught_by_the_script(engine: trignb.Engine) -> None:
         engine.execute("EVAL", "while true do pcall(function() local x = 1 end) end", 0)
     timer.join()
     assert engine.execute("GET", "k") is None
+
+
+def test_effects_go_where_the_script_wants_them(engine: trignb.Engine) -> None:
+    class Sink:
+        def __init__(self, target: int) -> None:
+            self.target = target
+            self.keys: list[bytes] = []
+
+        def take(self, batch: list[Any]) -> None:
+            self.keys += [args[1] for _, args in batch if len(args) > 1]
+
+    file, replicas, log = Sink(1), Sink(2), []
+    engine.core.sinks += [file.take, replicas.take, log.extend]
+    engine.core.sinks_changed()
+    engine.execute(
+        "EVAL",
+        "redis.call('set', 'all', 1) "
+        "redis.set_repl(redis.REPL_NONE) redis.call('set', 'none', 1) "
+        "redis.set_repl(redis.REPL_AOF) redis.call('set', 'file', 1) "
+        "redis.set_repl(redis.REPL_REPLICA) redis.call('set', 'replica', 1)",
+        0,
+    )
+    # The next script begins anew.
+    engine.execute("EVAL", "redis.call('set', 'later', 1)", 0)
+    assert file.keys == [b"all", b"file", b"later"]
+    assert replicas.keys == [b"all", b"replica", b"later"]
+    assert b"none" not in [args[1] for _, args in log if len(args) > 1]
+
+
+def test_a_library_that_does_not_end_is_refused(engine: trignb.Engine) -> None:
+    with pytest.raises(trignb.ResponseError, match="FUNCTION LOAD timeout"):
+        engine.execute("FUNCTION", "LOAD", "#!lua name=lib\nwhile true do end")
+    assert engine.execute("FUNCTION", "LIST") == []
+    engine.execute("FUNCTION", "LOAD", LIBRARY)
+
+
+def test_replies_go_as_deep_as_redis_goes(engine: trignb.Engine) -> None:
+    reply = engine.execute("EVAL", "local t = {} t[1] = t return t", 0)
+    depth = 0
+    while isinstance(reply, list):
+        depth, reply = depth + 1, reply[0]
+    assert depth == 7995
+    assert str(reply) == "ERR reached lua stack limit"
+
+
+def test_metatables_have_no_say_in_replies(engine: trignb.Engine) -> None:
+    script = "return setmetatable({1}, {__index = function() error('boom') end})"
+    assert engine.execute("EVAL", script, 0) == [1]
+
+
+def test_finalizers_do_not_run(engine: trignb.Engine) -> None:
+    script = """
+        local p = newproxy(true)
+        getmetatable(p).__gc = function() error('later') end
+        rawset(getmetatable(p), '__gc', function() error('later') end)
+        p = nil
+        collectgarbage()
+        return tostring(rawget(getmetatable(newproxy(true)), '__gc'))
+    """
+    assert engine.execute("EVAL", script, 0) == b"nil"
+
+
+def test_tail_calls_of_a_script_take_no_stack(engine: trignb.Engine) -> None:
+    script = """
+        local function down(n) if n == 0 then return 'end' end return down(n - 1) end
+        return down(100000)
+    """
+    assert engine.execute("EVAL", script, 0) == b"end"
+
+
+def test_errors_name_the_line_of_a_call_in_tail_position(engine: trignb.Engine) -> None:
+    script = "local call = redis.call\nreturn call('nope')"
+    with pytest.raises(trignb.ResponseError, match=r"on @user_script:2\.$"):
+        engine.execute("EVAL", script, 0)

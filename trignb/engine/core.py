@@ -116,6 +116,8 @@ class Core:
         self.frame: Frame = CLIENT_FRAME
         self.jobs: deque[Job] = deque()
         self.effects: list[Effect] = []
+        # Of them, those that not every sink is to have, by their places: see `withhold`.
+        self.withheld: dict[int, int] = {}
         self.rewritten: list[list[bytes]] | None = None
         self.unwrapped = False
         # True when the end of a unit has work to do: sinks, or a job was queued.
@@ -506,6 +508,9 @@ class Core:
             return
         self.effects = []
         self.after = True
+        if self.withheld:
+            self._flush_apart(effects)
+            return
         if len(effects) > 1 and not self.unwrapped:
             effects = [(NO_DB, [b"MULTI"]), *effects, (NO_DB, [b"EXEC"])]
         self.unwrapped = False
@@ -514,6 +519,31 @@ class Core:
             sinks[0](effects)
         else:
             _tell_all(sinks, effects)
+
+    def withhold(self, first: int, target: int) -> None:
+        """Keep a unit's effects from `first` on from some sinks (``redis.set_repl``).
+
+        `target` is a sum of 1, the append-only file, and 2, replicas.
+        """
+        if target:
+            here = range(first, len(self.effects))
+            self.withheld.update(dict.fromkeys(here, target))
+        else:
+            del self.effects[first:]
+
+    def _flush_apart(self, effects: list[Effect]) -> None:
+        """Hand every sink the effects that are for it."""
+        targets, self.withheld = self.withheld, {}
+        for sink in self.sinks:
+            wanted = getattr(getattr(sink, "__self__", None), "target", 3)
+            its = [
+                each for at, each in enumerate(effects) if targets.get(at, 3) & wanted
+            ]
+            if len(its) > 1 and not self.unwrapped:
+                its = [(NO_DB, [b"MULTI"]), *its, (NO_DB, [b"EXEC"])]
+            if its:
+                _tell_all([sink], its)
+        self.unwrapped = False
 
     def sinks_changed(self) -> None:
         """Take note that `sinks` was changed."""

@@ -14,6 +14,7 @@ from trignb.engine import spec
 from trignb.engine.eviction import OUT_OF_MEMORY
 from trignb.errors import ResponseError
 from trignb.lua.arguments import numeral, to_int32
+from trignb.lua.constants import REPL_ALL
 from trignb.lua.convert import error_table, number_argument, to_lua
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class RedisFunctions:
             b"log": self.log,
             b"sha1hex": _sha1hex,
             b"setresp": self._setresp,
-            b"set_repl": _set_repl,
+            b"set_repl": self._set_repl,
             b"acl_check_cmd": self._acl_check_cmd,
         }
 
@@ -113,10 +114,13 @@ class RedisFunctions:
         if command.flags & spec.WRITE:
             # Whether it changes anything or fails: this script is not stopped half-way.
             run.wrote = True
+        first = len(core.effects)
         try:
             return core.call(session, command, argv)
         finally:
             session.resp, session.null_array = resp, null
+            if run.target != REPL_ALL:
+                core.withhold(first, run.target)
 
     def _find(self, argv: list[bytes]) -> Command:
         command = self.core.table.find(argv[0])
@@ -198,6 +202,20 @@ class RedisFunctions:
             self.run.resp = int(version)
         return None
 
+    def _set_repl(self, *args: Any) -> Answer:
+        if len(args) != 1:
+            return None, b"ERR redis.set_repl() requires one argument."
+        # What is no number is none of the flags.
+        target = to_int32(numeral(args[0]) or 0)
+        if target & ~REPL_ALL:
+            return None, (
+                b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or "
+                b"REPL_NONE."
+            )
+        if self.run is not None:
+            self.run.target = target
+        return None
+
     def _acl_check_cmd(self, *args: Any) -> Answer:
         if not args:
             return None, (
@@ -245,18 +263,6 @@ def _sha1hex(*args: Any) -> Answer:
     if len(args) != 1:
         return None, b"ERR wrong number of arguments"
     return hashlib.sha1(_text(args[0])).hexdigest().encode()
-
-
-def _set_repl(*args: Any) -> Answer:
-    if len(args) != 1:
-        return None, b"ERR redis.set_repl() requires one argument."
-    # What is no number is none of the flags.
-    if to_int32(numeral(args[0]) or 0) & ~3:
-        return None, (
-            b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or "
-            b"REPL_NONE."
-        )
-    return None
 
 
 def _replicate_commands(*_args: Any) -> Answer:

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from trignb.lua.constants import REPL_ALL
+
 if TYPE_CHECKING:
     from trignb.engine.session import Session
 
@@ -21,6 +23,7 @@ class Run:
 
     ``kind`` is ``eval`` or ``function``; ``name`` what errors call it (the digest or the
     function's name); ``resp`` the protocol the script reads replies in.
+    ``target`` is where its effects go, as ``redis.set_repl`` takes it.
     ``may_grow`` says that memory is no reason to refuse it a command.
     """
 
@@ -34,6 +37,7 @@ class Run:
         "resp",
         "session",
         "started",
+        "target",
         "thread",
         "wrote",
     )
@@ -44,6 +48,7 @@ class Run:
         self.name = name
         self.read_only = read_only
         self.may_grow = False
+        self.target = REPL_ALL
         self.resp = 2
         self.wrote = False
         self.killed = False

@@ -60,6 +60,9 @@ class AppendOnlyFile:
         The file that is written to.
     """
 
+    # What `Core.withhold` calls the append-only file.
+    target = 1
+
     def __init__(self, core: Core, saver: Saver) -> None:
         self.core = core
         self.saver = saver

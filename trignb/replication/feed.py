@@ -39,6 +39,9 @@ class Feed:
         Database that the stream has selected last.
     """
 
+    # What `Core.withhold` calls replicas.
+    target = 2
+
     def __init__(self, core: Core) -> None:
         self.core = core
         self.offset = 0
