@@ -98,6 +98,7 @@ class Channel:
         active: bool | None,
         on_notice: Callable[[], None],
         on_job_terminated: Callable[[int], None],
+        on_lost: Callable[[], None],
     ) -> None:
         if active is None:
             active = processors() > 1
@@ -113,6 +114,7 @@ class Channel:
         self._job_posted = False
         self.noticed = on_notice
         self._on_job_terminated = on_job_terminated
+        self._on_lost = on_lost
         # JavaScript looks for longer than Python naps, else neither would be awake.
         spins = (30_000, 40_000) if active else (0, 0)
         self.isolate = Isolate(self, name, config, spins, heap_bytes, all_globals)
@@ -281,6 +283,11 @@ class Channel:
     def mail_ended(self) -> None:
         """Run what the mail asked for."""
         self._next_job()
+
+    def isolate_lost(self) -> None:
+        """Have everybody hear of it, whoever waits first."""
+        signal(self._python)
+        self._on_lost()
 
     def have_jobs(self) -> None:
         """JavaScript has queued a job and no task ends soon that would look."""

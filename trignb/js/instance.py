@@ -14,6 +14,7 @@ from trignb.js import words
 from trignb.js.channel import Channel
 from trignb.js.codec import decode, encode_reply, encode_text
 from trignb.js.exchange import Exchange
+from trignb.js.exhaustion import LOST
 from trignb.js.isolate import OOM
 from trignb.js.mailbox import Mailbox
 from trignb.js.runtime import (
@@ -121,6 +122,7 @@ class Instance:
             limits.spin,
             self._noticed,
             self._job_terminated,
+            self._lost,
         )
         self.exchange = Exchange(host, self, source, self.channel, limits)
         self.mailbox = Mailbox(self.channel)
@@ -280,6 +282,9 @@ class Instance:
         ):
             self._background.put(self._stop_growing)
         return True
+
+    def _lost(self) -> None:
+        self._background.put(partial(self.exchange.kill, LOST))
 
     def _stop_growing(self) -> None:
         self.exchange.kill("the process grew beyond the memory limit")

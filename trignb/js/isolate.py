@@ -23,7 +23,8 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from trignb.js import native, words
+from trignb.js import exhaustion, native, words
+from trignb.js.exhaustion import LOST
 from trignb.js.room import check_isolate, large_stacks
 from trignb.js.runtime import HeapStatistics, JsTerminated
 from trignb.js.starting import callback_type, prepare_thread, start
@@ -210,7 +211,7 @@ class Isolate:
         heap_bytes: int,
         all_globals: bool = False,
     ) -> None:
-        self.dead = False
+        self.dead = self.is_lost = False
         self._closed = False
         self._closing = threading.Lock()
         # Pumps are numbered, so that one that was posted or not when Control-C hit is no
@@ -393,7 +394,10 @@ class Isolate:
     def _await(self, task: int, watch: Watch) -> Any:
         while True:
             try:
-                return self._values.get(timeout=watch.patience_s)
+                handle = self._values.get(timeout=watch.patience_s)
+                if handle is None:
+                    raise JsTerminated(LOST)
+                return handle
             except queue.Empty:
                 try:
                     watch()
@@ -405,6 +409,8 @@ class Isolate:
                 raise
 
     def _cancel(self, task: int) -> None:
+        if self.is_lost:
+            return
         self._dll.mr_cancel_task(self._context, task)
         end = time.monotonic() + _PATIENCE_S
         while time.monotonic() < end:
@@ -441,6 +447,8 @@ class Isolate:
             self._pinned = True
             if self._native is not None:
                 self._address = self._native.current()
+                if self._address:
+                    exhaustion.guard(self._native, self._address, self)
         if about == _VALUE:
             self._values.put(handle)
             return
@@ -463,6 +471,12 @@ class Isolate:
             self._listener.job_ended(handle.contents.type)
         elif about == _MAIL:
             self._listener.mail_ended()
+
+    def given_up(self) -> None:
+        """Take note, on V8's thread, that it never runs again: it would end the process."""
+        self.is_lost = self.dead = True
+        self._values.put(None)
+        self._listener.isolate_lost()
 
     def _run_bounded(self) -> None:
         boundary = self._boundary
@@ -570,6 +584,9 @@ class Isolate:
             self.dead = self._closed = True
         # Nothing is left for the collector to tell: Control-C in its callbacks is lost.
         _living.discard(self)
+        if self.is_lost:
+            self._free_context.detach()
+            return
         if self._pinned:
             # Only its thread can remove the pin: the next time it calls us.
             self._dll.mr_eval(self._context, self._text("0"), _VALUE)

@@ -24,3 +24,6 @@ class Listener(Protocol):
 
     def mail_ended(self) -> None:
         """Take note of the end of a task that fetched mail."""
+
+    def isolate_lost(self) -> None:
+        """Take note that nothing runs and ends any more."""

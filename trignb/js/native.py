@@ -24,6 +24,10 @@ _SYMBOLS: Final[dict[str, tuple[str, Any, list[Any]]]] = {
     "current": ("_ZN2v87Isolate13TryGetCurrentEv", _P, []),
     "terminate": ("_ZN2v87Isolate18TerminateExecutionEv", None, [_P]),
     "go_on": ("_ZN2v87Isolate24CancelTerminateExecutionEv", None, [_P]),
+    "on_exhaustion": (
+        "_ZN2v87Isolate18SetOOMErrorHandlerEPFvPKcRKNS_10OOMDetailsEE",
+        *(None, [_P, _P]),
+    ),
     "context": ("_ZN2v87Isolate17GetCurrentContextEv", _P, [_P]),
     "text": (
         "_ZN2v86String11NewFromUtf8EPNS_7IsolateEPKcNS_13NewStringTypeEi",
@@ -57,6 +61,7 @@ class Native(NamedTuple):
     current: Any
     terminate: Any
     go_on: Any
+    on_exhaustion: Any
     context: Any
     text: Any
     compile: Any
