@@ -222,3 +222,58 @@ def test_errors_name_the_line_of_a_call_in_tail_position(engine: trignb.Engine) 
     script = "local call = redis.call\nreturn call('nope')"
     with pytest.raises(trignb.ResponseError, match=r"on @user_script:2\.$"):
         engine.execute("EVAL", script, 0)
+
+
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        ("error({})", "ERR unknown error script: "),
+        ("error({1, 2})", "ERR unknown error script: "),
+        ("error('a\\r\\nb', 0)", "ERR a  b script: "),
+    ],
+)
+def test_errors_that_redis_cannot_tell(
+    engine: trignb.Engine, script: str, text: str
+) -> None:
+    with pytest.raises(trignb.ResponseError) as caught:
+        engine.execute("EVAL", script, 0)
+    assert str(caught.value).startswith(text)
+
+
+def test_strings_keep_their_methods(engine: trignb.Engine) -> None:
+    engine.execute("EVAL", "getmetatable('').__index = nil", 0)
+    assert engine.execute("EVAL", "return ('x'):rep(3)", 0) == b"xxx"
+
+
+def test_functions_are_listed_as_they_were_registered(engine: trignb.Engine) -> None:
+    engine.execute("FUNCTION", "LOAD", LIBRARY)
+    (library,) = engine.execute("FUNCTION", "LIST")
+    assert [f[b"name"] for f in library[b"functions"]] == [b"put", b"look"]
+
+
+def test_the_log_has_what_has_a_text(
+    engine: trignb.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG", "trignb.lua"):
+        engine.execute(
+            "EVAL", "redis.log(redis.LOG_WARNING, 'a', 1.5, nil, {}, true, 'b')", 0
+        )
+    assert [record.getMessage() for record in caplog.records] == ["a 1.5 b"]
+
+
+def test_info_tells_what_scripts_take(engine: trignb.Engine) -> None:
+    def taken(name: bytes) -> int:
+        for line in engine.execute("INFO", "memory").splitlines():
+            key, _, value = line.partition(b":")
+            if key == name:
+                return int(value)
+        raise AssertionError(name)
+
+    assert taken(b"used_memory_scripts") == 0
+    engine.execute("SCRIPT", "LOAD", "return 'some text'")
+    scripts = taken(b"used_memory_scripts_eval")
+    engine.execute("FUNCTION", "LOAD", LIBRARY)
+    assert taken(b"used_memory_scripts") > scripts > len("return 'some text'")
+    assert taken(b"used_memory_vm_eval") > 0
+    engine.execute("SCRIPT", "FLUSH")
+    assert taken(b"used_memory_scripts_eval") == 0

@@ -188,7 +188,9 @@ class RedisFunctions:
             return None, b"ERR First argument must be a number (log level)."
         if not 0 <= to_int32(level) <= 3:
             return None, b"ERR Invalid debug level."
-        text = b" ".join(_text(arg) for arg in args[1:])
+        # What has no text is left out.
+        texts = [_text(arg) for arg in args[1:] if _has_text(arg)]
+        text = b" ".join(texts)
         _LOGGER.log(_LEVELS[to_int32(level)], text.decode("utf-8", "replace"))
         return None
 
@@ -248,6 +250,10 @@ def _arguments(args: tuple[Any, ...]) -> list[bytes]:
                 "ERR Lua redis lib command arguments must be strings or integers"
             )
     return argv
+
+
+def _has_text(value: Any) -> bool:
+    return isinstance(value, (bytes, int, float)) and not isinstance(value, bool)
 
 
 def _text(value: Any) -> bytes:
