@@ -414,8 +414,8 @@ def test_background_code_that_never_ends(load, host):
     for name, text in (("f", TERMINATED), ("g", "Promise was dropped without been")):
         job = library.start(name)
         time.sleep(0.05)
-        with pytest.raises(JsTerminated):
-            library.call("after")
+        # It waits for as long as it may run, then the other gives way.
+        assert library.call("after") == 1
         with pytest.raises((JsError, JsTerminated), match=f"^{text}"):
             job.result(5)
         assert library.call("after") == 1

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from itertools import repeat
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from trignb.errors import ResponseError
 from trignb.js import words
@@ -24,10 +24,10 @@ from trignb.js.later import NOT_YET, Later
 from trignb.js.runtime import (
     TERMINATED,
     Host,
-    Job,
     JsError,
     JsOom,
     JsTerminated,
+    JsTimeout,
     RuntimeLimits,
     Section,
 )
@@ -72,11 +72,10 @@ from trignb.js.words import (
 from trignb.reply import OK, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
+    from trignb.js.listener import Owner
     from trignb.js.positions import Source
 
-__all__ = ["Exchange", "Owner"]
+__all__ = ["Exchange"]
 
 _INT_MIN: Final = -(1 << 31)
 _INT_MAX: Final = (1 << 31) - 1
@@ -87,12 +86,14 @@ _THREE: Final = vector(3)
 # process that is short of processors looks less often, and so does JavaScript.
 _LOOK_S: Final = 0.005
 _LOOKS_BOUNDED: Final = 16
-_LOOKS: Final = 12
+_LOOKS: Final = 22
+_LOOKS_TAKEN: Final = 12
 # What follows when it has not helped by then.
 _TERMINATE: Final = 1
 _CANCEL_JOB: Final = 5
-_ANSWER_S: Final = 0.1
-_ANSWER_AFTER_S: Final = 2.0
+# How long an isolate may take to answer before what it does is terminated once more.
+_ANSWER_S: Final = 0.03
+_ANSWER_MEMORY_S: Final = 0.5
 _INTERNAL_MS: Final = 5000
 _LEFTOVERS: Final = 5
 
@@ -101,28 +102,6 @@ INNER: Final = "a run inside it was terminated"
 
 PENDING_STILL: Final = object()
 _REFUSED: Final = object()
-
-
-class Owner(Protocol):
-    """What an exchange needs from the runtime it belongs to."""
-
-    def origin_number(self, origin: Hashable) -> int:
-        """Return the number by which JavaScript knows an origin."""
-
-    def settle(self, number: int, raw: bool, reply: Reply) -> None:
-        """Tell JavaScript the reply of a ``callAsync``."""
-
-    def log(self, line: bytes) -> None:
-        """Write a line that JavaScript encoded."""
-
-    def promised(self, number: int, origin: Hashable) -> Job:
-        """Return a new job for a promise."""
-
-    def forget(self, number: int) -> None:
-        """Drop it again: the promise is settled already."""
-
-    def killed(self, reason: str, expected: bool) -> None:
-        """Take note that the isolate is gone, as somebody wanted or not."""
 
 
 class Exchange:
@@ -149,7 +128,7 @@ class Exchange:
         self.epoch = 0
         self.dead = False
         self.depth = 0
-        self._in_block = self._stuck = False
+        self._in_block = self._stuck = self._gave_way = False
         self.channel = channel
         self._host = host
         self._execute = host.execute
@@ -334,13 +313,33 @@ class Exchange:
                 self._serve_other(kind, section, epoch, watch)
         except JsError:
             raise
-        except BaseException:  # a timeout, KeyboardInterrupt, a bug in the host
-            if self.epoch == epoch:
-                self._abort()
-            raise
+        except BaseException as error:  # a timeout, KeyboardInterrupt, a host's bug
+            if self.epoch != epoch:
+                raise
+            never_began = self._never_began(error)
+            self._abort()
+            if not never_began or self.dead:
+                raise
         finally:
             self.depth -= 1
             self._left()
+        # What kept the isolate busy is gone now.
+        self._gave_way = True
+        try:
+            return self.run(mode, target, payload, section, timeout_ms, item, count)
+        finally:
+            self._gave_way = False
+
+    def _never_began(self, error: BaseException) -> bool:
+        """Whether a run waited until its time was up for something in the background."""
+        control = self.channel.control
+        return (
+            isinstance(error, JsTimeout)
+            and not self._gave_way
+            and self.depth == 1
+            and control[PUMP] == 0
+            and control[STATE] == RUN
+        )
 
     def _watch(self, mode: int, timeout_ms: int, deadline: float = 0.0) -> Watch:
         lenient = mode == BLOCK and not self.channel.control[BOUNDED]
@@ -510,16 +509,16 @@ class Exchange:
         isolate = channel.isolate
         isolate.cancel_pumps()
         # Are we served inside a coroutine's block()? Then its stack has to go as well.
-        hurry = _CANCEL_JOB if self._in_block else 0
         looks = 0
+        hurry = self._in_block
         while isolate.is_pumping or (self._in_block and control[PUMP]):
-            if looks + hurry == _LOOKS:
+            if looks == _LOOKS - (_LOOKS_TAKEN if hurry else 0):
                 self.kill("JavaScript did not stop")
                 return
-            if looks + hurry in (_TERMINATE, _CANCEL_JOB):
+            if looks == (0 if hurry else _TERMINATE) or looks == _CANCEL_JOB:
                 # A microtask, or what V8 runs when it has collected garbage.
                 isolate.terminate()
-            if looks + hurry == _CANCEL_JOB:
+            if looks == (0 if hurry else _CANCEL_JOB):
                 isolate.cancel_job()
                 # In case a pump was counted but not posted: this one's end is the other's.
                 isolate.start_pump()
@@ -527,11 +526,10 @@ class Exchange:
             looks += 1
             channel.release(_LOOK_S)
         self._in_block = False
-        self._recover(_ANSWER_S)
+        self._recover()
 
-    def _recover(self, patience_s: float = _ANSWER_AFTER_S) -> bool:
+    def _recover(self) -> bool:
         """Make the isolate usable after a termination; return whether it was memory."""
-        until = monotonic() + patience_s
         channel = self.channel
         channel.terminated = 0
         channel.control[words.PY_SLEEPS] = channel.control[words.PROBING] = 0
@@ -540,8 +538,11 @@ class Exchange:
             self.kill("JavaScript did not give memory back")
         for _ in range(_LEFTOVERS):
             # A second termination may be left over and would hit the next task.
-            if self.dead or self._answers(until):
+            patience_s = _ANSWER_MEMORY_S if memory else _ANSWER_S
+            if self.dead or self._answers(monotonic() + patience_s):
                 break
+            # Microtasks by the million, left by what was terminated.
+            self.channel.isolate.terminate()
         else:
             self.kill("JavaScript does not answer")
         return memory
