@@ -8,6 +8,7 @@ import pytest
 
 from oracle.server import RedisServer
 from trignb.engine.parameters import PARAMETERS
+from trignb.engine.stats import REDIS_VERSION
 from trignb.server.directives import (
     DirectiveError,
     Settings,
@@ -130,3 +131,79 @@ def test_every_parameter_of_redis_is_known(oracle: RedisServer) -> None:
 def test_an_argument_before_any_directive() -> None:
     with pytest.raises(DirectiveError, match="'x' belongs to no directive"):
         settled("x")
+
+
+@pytest.mark.parametrize(
+    ("args", "line", "shown", "reason"),
+    [
+        (("--port", "1", "extra"), 2, 'port "1" "extra"', "wrong number of arguments"),
+        (("--hz", "1", "--maxmemory"), 3, "maxmemory", "wrong number of arguments"),
+        (
+            ("--slaveof", "a"),
+            2,
+            'slaveof "a"',
+            "wrong number of arguments",
+        ),
+        (
+            ("--replicaof", "localhost", "99999"),
+            2,
+            'replicaof "localhost" "99999"',
+            "Invalid master port",
+        ),
+        # Right behind an option everything is its value, and an error before comes first.
+        (
+            ("--port", "1", "--dir", "--bar", "--foo"),
+            3,
+            'dir "--bar"',
+            "No such file or directory",
+        ),
+        # But --save may have none, and an argument with a blank has its value already.
+        (
+            ("--save", "--foo"),
+            3,
+            "foo",
+            "Bad directive or wrong number of arguments",
+        ),
+        (
+            ("--port 17560", "--savx"),
+            3,
+            "savx",
+            "Bad directive or wrong number of arguments",
+        ),
+        (("-x",), 2, '"-x"', "Bad directive or wrong number of arguments"),
+        (
+            ("--appendfilename", "a/b"),
+            2,
+            'appendfilename "a/b"',
+            "appendfilename can't be a path, just a filename",
+        ),
+        (
+            ("--loadmodule",),
+            2,
+            "loadmodule",
+            "Bad directive or wrong number of arguments",
+        ),
+    ],
+)
+def test_what_redis_says_of_a_command_line(
+    args: tuple[str, ...], line: int, shown: str, reason: str
+) -> None:
+    """As Redis 7.2.4 says it of the same arguments."""
+    with pytest.raises(DirectiveError) as caught:
+        settled(*args)
+    assert caught.value.report == (
+        f"\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***\n"
+        f"Reading the configuration file, at line {line}\n>>> '{shown}'\n{reason}\n"
+    )
+
+
+def test_lines_are_counted_through_file_and_standard_input(conf: Path) -> None:
+    conf.write_text('port 17560\n\n# x\nsave ""\n')
+    for args, more, line in (
+        (["--foo"], None, 6),
+        ([], b'"\n', 5),
+        (["--foo"], b"hz 5\n", 7),
+    ):
+        with pytest.raises(DirectiveError) as caught:
+            settle(read_directives(args, conf, more), KNOWN)
+        assert caught.value.line == line

@@ -394,6 +394,12 @@ def _parse_file_name(text: str, _: Any) -> str:
     return text
 
 
+def _parse_append_name(text: str, _: Any) -> str:
+    if "/" in text:
+        raise ResponseError("appendfilename can't be a path, just a filename")
+    return text
+
+
 def _parse_directory(text: str, _: Any) -> str:
     """Read ``dir``; a notebook's own working directory is never changed."""
     if not os.path.isdir(text):
@@ -579,7 +585,13 @@ PARAMETERS: Final = (
     choice("sanitize-dump-payload", "no", ("no", "yes", "clients")),
     # -- append-only file
     boolean("appendonly", False),
-    string("appendfilename", "appendonly.aof", immutable=True),
+    Parameter(
+        "appendfilename",
+        "appendonly.aof",
+        _parse_append_name,
+        kind="text",
+        immutable=True,
+    ),
     string("appenddirname", "appendonlydir", immutable=True),
     choice("appendfsync", "everysec", ("everysec", "always", "no")),
     boolean("no-appendfsync-on-rewrite", False),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trignb.engine.stats import REDIS_VERSION
+from trignb.errors import ResponseError
 from trignb.resp.inline import split_inline
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ _SEVERAL_WORDS: Final = frozenset(
 )
 # Those whose lines add up: one for each save point, one for each class of clients.
 _ADDING_UP: Final = frozenset({"save", "client-output-buffer-limit"})
+# CONFIG SET refuses TLS without certificates; here they may come on a later line.
+_CHECKED_LATER: Final = frozenset({"tls-port"})
+_HIGHEST_PORT: Final = 65535
 # What the command line knows beside them.
 _OPTIONS: Final = ("load", "config", "gears-config", "help")
 # An include may include; a file that includes itself is told so.
@@ -73,14 +77,17 @@ class DirectiveError(Exception):
 
     @property
     def report(self) -> str:
-        """The lines that redis-server ends with; empty when the error is about no line."""
-        if not self.line:
+        """The lines that redis-server ends with; empty when the error is one of ours."""
+        if not self.reason:
             return ""
-        return (
-            f"\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***\n"
-            f"Reading the configuration file, at line {self.line}\n"
-            f">>> '{self.shown}'\n{self.reason}\n"
-        )
+        where = ""
+        if self.line:
+            where = (
+                f"Reading the configuration file, at line {self.line}\n"
+                f">>> '{self.shown}'\n"
+            )
+        head = f"\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***\n"
+        return f"{head}{where}{self.reason}\n"
 
 
 class Directive(NamedTuple):
@@ -102,6 +109,12 @@ class Directive(NamedTuple):
         words = " ".join([self.name, *map(_shown, self.values)])
         text = f"{self.origin}: '{words}': {reason}"
         return DirectiveError(text, self.line, self.text, reason)
+
+    def ill_formed(self) -> DirectiveError:
+        """Return the error for a wrong number of words where Redis says no more than that."""
+        error = self.error("wrong number of arguments")
+        error.reason = _BAD
+        return error
 
     def unknown(self, text: str) -> DirectiveError:
         """Return the error for a name nobody knows, with a text of ours."""
@@ -221,9 +234,11 @@ def _typed(args: Iterable[str], first: int) -> Iterator[Directive]:
             if lines and is_fresh:
                 lines[-1].append("")
             lines.append([arg])
-            is_fresh = True
+            # With its value in the same argument it waits for none.
+            is_fresh = len(arg.split()) == 1
         elif not lines:
-            raise DirectiveError(f"{arg!r} belongs to no directive", first, arg, _BAD)
+            text = f"{arg!r} belongs to no directive"
+            raise DirectiveError(text, first, _quoted(arg), _BAD)
         else:
             lines[-1].append(arg)
             is_fresh = False
@@ -269,6 +284,8 @@ def settle(
         elif directive.name == "rename-command":
             found.renames.append(directive)
         elif directive.name == "loadmodule":
+            if not directive.values:
+                raise directive.ill_formed()
             module = " ".join(directive.values[:1])
             found.warnings.append(
                 f"{directive.origin}: module {module!r} is not loaded: triggers and "
@@ -277,7 +294,7 @@ def settle(
         elif parameter is None:
             _leave_out(found, directive, parameters)
         else:
-            _take(found, directive, parameter.name)
+            _take(found, directive, parameter)
     return found
 
 
@@ -295,10 +312,28 @@ def _leave_out(
     )
 
 
-def _take(found: Settings, directive: Directive, name: str) -> None:
+def _check(directive: Directive, parameter: Parameter, text: str) -> None:
+    """Raise the error for a value that cannot be, while later lines are not looked at."""
+    if parameter.name == "replicaof" and directive.values:
+        if len(directive.values) != 2:
+            raise directive.error("wrong number of arguments")
+        port = directive.values[1]
+        if not (port.isdecimal() and int(port) <= _HIGHEST_PORT):
+            raise directive.error("Invalid master port")
+    if parameter.name in _CHECKED_LATER:
+        return
+    try:
+        parameter.parse(text, parameter.default)
+    except ResponseError as error:
+        raise directive.error(str(error)) from None
+
+
+def _take(found: Settings, directive: Directive, parameter: Parameter) -> None:
+    name = parameter.name
     if name not in _SEVERAL_WORDS and len(directive.values) != 1:
         raise directive.error("wrong number of arguments")
     text = " ".join(directive.values)
+    _check(directive, parameter, text)
     # An empty one takes back those before it.
     if name in _ADDING_UP and found.values.get(name) and text:
         text = f"{found.values[name]} {text}"

@@ -141,7 +141,7 @@ def _start_log(settings: Settings, logfile: str) -> logging.Handler:
         handler = start_logging(logfile)
     except OSError as error:
         reason = f"Can't open the log file: {error.strerror}"
-        raise DirectiveError(f"{reason}: {logfile}") from None
+        raise DirectiveError(f"{reason}: {logfile}", reason=reason) from None
     level = settings.values.get("loglevel", "").lower()
     if level in LEVELS:
         set_level(level)
@@ -242,7 +242,7 @@ def _explained(error: ResponseError, settings: Settings) -> Exception:
 
 def _rename(engine: Engine, directive: Directive) -> None:
     if len(directive.values) != 2:
-        raise directive.error("wrong number of arguments")
+        raise directive.ill_formed()
     old, new = (word.encode("utf-8", "surrogateescape") for word in directive.values)
     try:
         engine.core.table.rename(old, new)
@@ -255,7 +255,7 @@ def declare_users(engine: Engine, users: Iterable[Directive]) -> None:
     config, seen = engine.core.config.values, set[str]()
     for directive in users:
         if not directive.values:
-            raise directive.error("wrong number of arguments")
+            raise directive.ill_formed()
         if config["aclfile"]:
             raise directive.error("users are either declared here or in the aclfile")
         name, *rules = directive.values
