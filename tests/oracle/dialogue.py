@@ -47,6 +47,7 @@ _VOLATILE: Final = re.compile(
     r"\b(laddr|addr|fd|age|idle|qbuf|qbuf-free|argv-mem|multi-mem|rbs|rbp|obl|oll|omem|"
     r"tot-mem|events)=\S*"
 )
+_TIMES: Final = re.compile(r"usec=\d+,usec_per_call=[\d.]+,")
 _FLUSHED: Final = re.compile(r"invalidate, (_|\$-1)\]$")
 # What follows these in a reply is a time, a version or the like.
 _VOLATILE_AFTER: Final = (
@@ -181,7 +182,7 @@ class Side:
                     items[i + 1] = self._named(items[i + 1])
             return mark, sorted(items, key=repr) if unordered else items
         if only:
-            lines = item[1:].split(r"\r\n")
+            lines = _TIMES.sub("", item[1:]).split(r"\r\n")
             return ",".join(sorted(line for line in lines if line.startswith(only)))
         for name, client in self.clients.items():
             item = item.replace(client.address, f"<{name}.addr>")

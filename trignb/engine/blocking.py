@@ -267,7 +267,14 @@ class Blocking:
             session.last_command = command
             # Who is refused waits no more, and the log says so.
             del self.sessions[session.id]
-            core.permission(session, command, waiter.args)
+            try:
+                core.permission(session, command, waiter.args)
+            except ResponseError as error:
+                # As if it had come only now: rejected, neither run nor failed.
+                waiter.command = None
+                command.rejected += 1
+                core.count_error(error)
+                raise
             self.sessions[session.id] = waiter
 
     # -- for the waiting thread

@@ -95,12 +95,16 @@ def _check_again(s: Session, cmd: Command, argv: Args) -> None:
     try:
         s.core.permissions.deny(s.user, cmd, argv)
     except Denial as denial:
-        s.core.permissions.note_denial(s, cmd, denial)
-        raise ResponseError(
+        core = s.core
+        core.permissions.note_denial(s, cmd, denial)
+        error = ResponseError(
             "NOPERM ACLs rules changed between the moment the transaction was accumulated "
             "and the EXEC call. This command is no longer allowed for the following "
             f"reason: {_NO_LONGER[denial.reason]}"
-        ) from None
+        )
+        # It is the EXEC that failed: the command was not run.
+        core.note_failure(core.table.by_name["exec"], error)
+        raise error from None
 
 
 @command("DISCARD")
