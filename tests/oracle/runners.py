@@ -26,7 +26,7 @@ ALL_FLAGS = "KEAmn"
 STILL_BLOCKED = "(still blocked)"
 FROZEN_AT = 1_700_000_000
 
-# What a row may have changed, back to its default before the next.
+# What a row or another test may have changed, back to its default before the next.
 DEFAULT_CONFIG = {
     "maxmemory": "0",
     "maxmemory-policy": "noeviction",
@@ -35,6 +35,18 @@ DEFAULT_CONFIG = {
     "lazyfree-lazy-eviction": "no",
     "lazyfree-lazy-server-del": "no",
     "stream-node-max-entries": "100",
+    "stream-node-max-bytes": "4096",
+    "hash-max-listpack-entries": "512",
+    "hash-max-listpack-value": "64",
+    "list-max-listpack-size": "-2",
+    "set-max-intset-entries": "512",
+    "set-max-listpack-entries": "128",
+    "set-max-listpack-value": "64",
+    "zset-max-listpack-entries": "128",
+    "zset-max-listpack-value": "64",
+    "requirepass": "",
+    "rdbcompression": "yes",
+    "proto-max-bulk-len": "536870912",
 }
 
 

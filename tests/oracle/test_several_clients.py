@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle.server import RedisServer
+from oracle.server import RedisServer, require_server
 from oracle.several import play, sessions
 from trignb import Engine
 
@@ -23,6 +23,14 @@ SESSIONS = [
 
 
 @pytest.fixture(scope="module")
+def alone() -> Iterator[RedisServer]:
+    """A server without the clients of other tests, which INFO would count."""
+    require_server()
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     with Engine() as engine:
         yield engine.serve().port
@@ -30,7 +38,7 @@ def port() -> Iterator[int]:
 
 @pytest.mark.parametrize("text", SESSIONS)
 def test_sessions_of_several_clients(
-    text: str, port: int, oracle: RedisServer, counts: Counter[str]
+    text: str, port: int, alone: RedisServer, counts: Counter[str]
 ) -> None:
-    assert play(text, oracle.port, port) == []
+    assert play(text, alone.port, port) == []
     counts["sessions of several clients, all agree"] += 1
