@@ -165,3 +165,45 @@ def test_the_file(tmp_path: Path) -> None:
 
 
 AUXILIARY = [b"redis-ver", b"redis-bits\xc0@", b"ctime\xc2", b"used-mem"]
+
+
+STORED = """
+    ZADD z 0 a -0 b 1 c 2 d
+    ZRANGESTORE d z 0 -1
+    ZRANGESTORE d z - + BYLEX
+    ZRANGESTORE d z + [b BYLEX REV LIMIT 0 1
+    ZRANGESTORE d z -inf +inf BYSCORE
+    ZUNIONSTORE d 2 d z
+    ZDIFFSTORE d 1 z
+    ZADD d 1 x 2 x 3 x
+    COPY d e REPLACE
+    SUNIONSTORE s i
+    SUNIONSTORE s i t
+    SINTERSTORE s i i
+    SDIFFSTORE s t i
+    SADD i 4
+    GEOSEARCHSTORE d g FROMLONLAT 1 1 BYRADIUS 900 km
+"""
+
+
+@pytest.mark.parametrize("entries", ["512", "2"])
+def test_encodings_of_what_is_stored(server: Connection, entries: str) -> None:
+    server.execute("FLUSHALL")
+    limits = {
+        f"{kind}-max-{form}-entries": entries
+        for kind, form in (("zset", "listpack"), ("set", "intset"), ("set", "listpack"))
+    }
+    lines = [
+        "SADD i 1 2 3",
+        "SADD t a b c",
+        "GEOADD g 1 1 x 2 2 y",
+        *STORED.split("\n"),
+    ]
+    with trignb.Engine(**dict[str, Any](limits)) as engine:
+        for name, value in limits.items():
+            server.execute("CONFIG", "SET", name, value)
+        for line in filter(str.strip, lines):
+            assert engine.execute(*line.split()) == server.execute(*line.split()), line
+            for key in sorted(server.execute("KEYS", "*")):
+                words = ("OBJECT", "ENCODING", key)
+                assert engine.execute(*words) == server.execute(*words), (line, key)

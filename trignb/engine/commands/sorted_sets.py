@@ -390,17 +390,30 @@ def zrangestore(s: Session, args: Args) -> int:
     zset = s.db.read_type(wanted.key, SortedSet)
     entries = [] if zset is None else wanted.entries(zset)
     pairs = [(member, score) for score, member in entries]
-    return store_pairs(s, args[1], pairs, b"zrangestore")
+    # How many there are is known beforehand only of ranks.
+    is_counted = isinstance(wanted.within, tuple)
+    return store_pairs(s, args[1], pairs, b"zrangestore", is_counted=is_counted)
 
 
-def store_pairs(s: Session, target: bytes, pairs: Pairs, event: bytes) -> int:
-    """Put a new sorted set under a key, or delete the key when there is nothing to put."""
+def store_pairs(
+    s: Session, target: bytes, pairs: Pairs, event: bytes, *, is_counted: bool = True
+) -> int:
+    """Put a new sorted set under a key, or delete the key when there is nothing to put.
+
+    It is made for however many there may be, whatever their number, if they are not counted.
+    """
     db = s.db
     if not pairs:
         db.delete_target(target)
         return 0
-    zset = SortedSet(pairs)
-    zset.choose_encoding(s.core.limits.zset_entries, s.core.limits.zset_value)
+    if is_counted:
+        zset = SortedSet(pairs)
+        zset.choose_encoding(s.core.limits.zset_entries, s.core.limits.zset_value)
+    else:
+        zset = SortedSet()
+        zset.is_small = False
+        for member, score in pairs:
+            zset.put(member, score)
     db.assign(target, zset)
     db.changed(ZSET, event, target)
     return len(zset)
