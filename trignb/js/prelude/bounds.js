@@ -9,11 +9,11 @@ function replaceMethod(object, name, f) {
   define(f, 'length', { value: object[name].length });
   hide(object, name, f);
 }
-function boundMethod(prototype, name) {        // by the length of `this`
+function boundMethod(prototype, name, longest = LONGEST) {   // by the length of `this`
   const original = prototype[name];
   replaceMethod(prototype, name, {
     [name]() {
-      if (this !== undefined && this !== null && this.length > LONGEST) throw tooMany(name);
+      if (this !== undefined && this !== null && this.length > longest) throw tooMany(name);
       return apply(original, this, arguments);
     },
   }[name]);
@@ -33,9 +33,103 @@ for (const name of ['fill', 'reverse', 'unshift', 'shift', 'copyWithin', 'sort',
   'forEach', 'map', 'filter', 'some', 'every', 'reduce', 'reduceRight']) {
   boundMethod(Array.prototype, name);
 }
-for (const name of ['split', 'replace', 'replaceAll', 'match', 'matchAll', 'normalize',
-  'toLocaleLowerCase', 'toLocaleUpperCase']) boundMethod(String.prototype, name);
-for (const name of ['sort', 'toSorted', 'join']) boundMethod(getPrototypeOf(Bytes.prototype), name);
+for (const name of ['match', 'matchAll', 'normalize', 'toLocaleLowerCase', 'toLocaleUpperCase']) {
+  boundMethod(String.prototype, name);
+}
+// V8 compares a text that is looked for at each place of another: characters of both, multiplied.
+const MANY_COMPARED = 134217728;
+function plainText(v) { return typeof v === 'string' ? v : `${v}`; }
+function boundSearch(name, symbol) {          // what a pattern may do itself is left to it
+  const original = String.prototype[name];
+  replaceMethod(String.prototype, name, {
+    [name](given, other) {
+      if (this === undefined || this === null) return apply(original, this, arguments);
+      const text = plainText(this);
+      let pattern = given;
+      if (typeof given === 'object' && given !== null && given[symbol] === undefined) pattern = plainText(given);
+      if (text.length > LONGEST || (typeof pattern === 'string' && text.length * pattern.length > MANY_COMPARED)) {
+        throw tooMany(name);
+      }
+      return apply(original, text, arguments.length === 0 ? [] : [pattern, other]);
+    },
+  }[name]);
+}
+boundSearch('split', Symbol.split);
+for (const name of ['replace', 'replaceAll']) boundSearch(name, Symbol.replace);
+// These need no bound: by Knuth, Morris and Pratt the characters are added, and each loop notices.
+function findText(text, wanted, from, step) {  // step -1: backwards; `from` is where a match begins
+  const size = wanted.length, last = size - 1, back = new Words(size);
+  const at = (i) => (step > 0 ? i : last - i);
+  for (let i = 1, k = 0; i < size; i++) {
+    const c = wanted.charCodeAt(at(i));
+    while (k > 0 && c !== wanted.charCodeAt(at(k))) k = back[k - 1];
+    if (c === wanted.charCodeAt(at(k))) k++;
+    back[i] = k;
+  }
+  const end = step > 0 ? text.length : -1;
+  for (let i = step > 0 ? from : from + last, k = 0; i !== end; i += step) {
+    const c = text.charCodeAt(i);
+    while (k > 0 && c !== wanted.charCodeAt(at(k))) k = back[k - 1];
+    if (c === wanted.charCodeAt(at(k))) k++;
+    if (k === size) return step > 0 ? i - last : i;
+  }
+  return -1;
+}
+function searchMethod(name, find) {
+  const original = String.prototype[name];
+  replaceMethod(String.prototype, name, {
+    [name](given) {
+      if (typeof this === 'string' && typeof given === 'string' && this.length * given.length <= MANY_COMPARED) {
+        return apply(original, this, arguments);
+      }
+      if (this === undefined || this === null || given instanceof RegExp) return apply(original, this, arguments);
+      const text = plainText(this), wanted = plainText(given), where = arguments[1];
+      if (text.length * wanted.length <= MANY_COMPARED) return apply(original, text, [wanted, where]);
+      if (text.length > LONGEST) throw tooMany(name);
+      return find(text, wanted, where);
+    },
+  }[name]);
+}
+const within = (n, low, high) => (n < low ? low : n > high ? high : n);
+function findFirst(text, wanted, where) {
+  const from = within(truncate(+where) || 0, 0, text.length);
+  return wanted.length > text.length - from ? -1 : findText(text, wanted, from, 1);
+}
+searchMethod('indexOf', findFirst);
+searchMethod('includes', (text, wanted, where) => findFirst(text, wanted, where) >= 0);
+searchMethod('lastIndexOf', (text, wanted, where) => {
+  const number = +where, highest = text.length - wanted.length;
+  if (highest < 0) return -1;
+  return findText(text, wanted, number !== number ? highest : within(truncate(number), 0, highest), -1);
+});
+// One call of the element's method after another, without a look in between.
+const joining = new Set_();
+function localeMethod(prototype, lengthOf) {
+  const original = prototype.toLocaleString;
+  replaceMethod(prototype, 'toLocaleString', {
+    toLocaleString() {
+      if (this === undefined || this === null) return apply(original, this, arguments);
+      const length = lengthOf(this);
+      if (!(length > MANY_SHOWN)) return apply(original, this, arguments);
+      if (length > LONGEST) throw tooMany('toLocaleString');
+      if (setHas(joining, this)) return '';
+      setAdd(joining, this);
+      try {
+        const parts = [];
+        for (let i = 0; i < length; i++) {
+          const v = this[i];
+          parts[i] = v === undefined || v === null ? '' : `${v.toLocaleString(arguments[0], arguments[1])}`;
+        }
+        return join(parts, ',');
+      } finally { setDelete(joining, this); }
+    },
+  }.toLocaleString);
+}
+const MANY_SHOWN = 1024;
+localeMethod(Array.prototype, (a) => +a.length);
+localeMethod(getPrototypeOf(Bytes.prototype), viewLength);
+// A second for 2 ** 25 elements, without a look in between.
+for (const name of ['sort', 'toSorted', 'join']) boundMethod(getPrototypeOf(Bytes.prototype), name, MANY_KEYS);
 boundStatic(Array, 'from', isLong);
 boundStatic(getPrototypeOf(Bytes), 'from', isLong);
 boundStatic(JSON, 'parse', isLong);
