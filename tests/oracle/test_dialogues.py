@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 
 from oracle.dialogue import Side, dialogues, differences
 from oracle.server import RedisServer, require_server
+from oracle.wire import Connection
 from trignb import Engine
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ def test_clients_hear_the_same(title: str, counts: Counter[str]) -> None:
     # Both are new: what is counted since the start is compared as well.
     with RedisServer("redis72") as server, Engine(enable_debug_command="yes") as engine:
         theirs, ours = Side(server.port), Side(engine.serve().port)
+        for port in (theirs.port, ours.port):
+            # Keys expire when they are asked for, not a moment earlier or later.
+            with contextlib.closing(Connection(port)) as connection:
+                connection.execute("DEBUG", "SET-ACTIVE-EXPIRE", "0")
         try:
             found = differences(theirs, ours, lines)
         finally:
