@@ -12,8 +12,6 @@ on that thread while JavaScript waits.
 from __future__ import annotations
 
 import ctypes
-import functools
-import importlib.resources
 import itertools
 import json
 import os
@@ -25,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trignb.js import exhaustion, native, words
 from trignb.js.exhaustion import LOST
+from trignb.js.prelude_text import prelude
 from trignb.js.room import check_isolate, large_stacks
 from trignb.js.runtime import HeapStatistics, JsTerminated
 from trignb.js.starting import callback_type, prepare_thread, start
@@ -82,22 +81,7 @@ _HEAP_MAX: Final = 400_000_000
 _UNPIN_S: Final = 0.3
 _FREE_S: Final = 1.0
 _STUCK_S: Final = 0.01
-
-PRELUDE_NAME: Final = "trignb:prelude"
 _BOUNDED_SOURCE: Final = f"globalThis[{words.BOUNDED_NAME!r}]"
-_PRELUDE_FILES: Final = (
-    "primordials.js",
-    "region.js",
-    "conversation.js",
-    "jobs.js",
-    "runs.js",
-    "clients.js",
-    "cluster.js",
-    "redis.js",
-    "bounds.js",
-    "time.js",
-    "globals.js",
-)
 
 
 class Outcome:
@@ -109,16 +93,6 @@ class Outcome:
         self.kind = kind
         self.text = text
         self.handle = handle
-
-
-@functools.cache
-def _prelude() -> str:
-    folder = importlib.resources.files("trignb.js").joinpath("prelude")
-    text = "\n".join(
-        folder.joinpath(name).read_text(encoding="utf-8") for name in _PRELUDE_FILES
-    )
-    text = text.replace("/*@words@*/", words.as_javascript())
-    return f"{text}\n//# sourceURL={PRELUDE_NAME}\n"
 
 
 _living: weakref.WeakSet[Isolate] = weakref.WeakSet()
@@ -262,7 +236,7 @@ class Isolate:
         self, name: str, config: str, spins: tuple[int, int], all_globals: bool
     ) -> None:
         dll, context = self._dll, self._context
-        prelude = self._value(dll.mr_eval, self._text(_prelude()))
+        install = self._value(dll.mr_eval, self._text(prelude()))
         given = self._value(dll.mr_eval, self._text("[]"))
         version = dll.mr_v8_version().decode()
         for handle in (
@@ -278,7 +252,7 @@ class Isolate:
         ):
             dll.mr_array_push(context, given, handle)
         self._undefined = dll.mr_alloc_int_val(context, 0, _UNDEFINED)
-        parts = self._value(dll.mr_call_function, prelude, self._undefined, given)
+        parts = self._value(dll.mr_call_function, install, self._undefined, given)
         self._pump, self._job, self._mail, self._watch, *memory = (
             dll.mr_get_object_item(context, parts, self._integer(i)) for i in range(7)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from trignb.js.isolate import PRELUDE_NAME
+from trignb.js.prelude_text import PRELUDE_NAME
 from trignb.js.runtime import JsError
 
 if TYPE_CHECKING:
