@@ -168,7 +168,7 @@ def test_background_work_of_a_deleted_library(engine, load) -> None:
     engine.execute("TFUNCTION", "DELETE", "lib")
     thread.join(10)
     assert replies == [b"Function were unregistered"]
-    eventually(lambda: engine.library_registry.retired_count == 0)
+    eventually(lambda: not engine.library_registry._retired)
 
 
 def test_closing_ends_waiting_clients(engine, load) -> None:

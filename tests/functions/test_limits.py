@@ -134,10 +134,10 @@ def test_memory_that_ran_out(small, how) -> None:
     assert counters(trigger) == (1, 1, 0, 1)
     assert trigger.last_error == FULL
     text = error_of(small.load, lib("redis.registerFunction('f', () => 1);", "other"))
-    assert text == f"Failed to compile library: {FULL}"
+    assert text == f"Failed library compilation: {FULL}"
     again = lib(GREEDY.replace("kept", "held"))
     text = error_of(small.load, again, replace=True)
-    assert text == f"Failed to compile library: {FULL}"
+    assert text == f"Failed library compilation: {FULL}"
     small.execute("TFUNCTION", "DELETE", "innocent")
     assert error_of(small.call, "lib.f") == FULL
     small.execute("TFUNCTION", "DELETE", "lib")

@@ -362,7 +362,7 @@ def test_records_of_a_deleted_library_are_forgotten(engine, load) -> None:
         engine.execute("TFUNCTION", "DELETE", "lib")
         load(SEEN % "")
         assert seen(engine) == ["1-0"]  # a new trigger starts at the beginning
-    eventually(lambda: engine.library_registry.retired_count == 0)
+    eventually(lambda: not engine.library_registry._retired)
     assert engine.execute("XLEN", "st") == 1
     assert stream(engine)[b"total_record_processed"] == 1
 

@@ -96,7 +96,7 @@ def test_name_writes_the_header(load: Any, redis: Any) -> None:
 def test_missing_header_gets_a_hint(load: Any) -> None:
     with pytest.raises(RedisError) as caught:
         load("redis.registerFunction('f', () => 1);")
-    assert str(caught.value).startswith("Failed to compile library: Invalid or missing")
+    assert str(caught.value).startswith("Invalid or missing")
     assert "%%tfunction NAME" in caught.value.hint
 
 
@@ -190,7 +190,7 @@ def test_syntax_error(shell: Any, capsys: Any) -> None:
         capsys,
         "%%tfunction\n#!js api_version=1.0 name=audit\n\nlet a = 1 + ;\n",
     )
-    assert text.startswith("JSError: Failed to compile library: SyntaxError:")
+    assert text.startswith("JSError: Failed library compilation: SyntaxError:")
     assert "cell line 4, column 13" in text
     assert "  4 | let a = 1 + ;\n    |             ^\n" in text
 

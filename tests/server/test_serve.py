@@ -97,6 +97,26 @@ def test_libraries_and_directives(serve: Serve, tmp_path: Path) -> None:
     assert client.config_get("databases") == {"databases": "4"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("v8-maxmemory", "20971520"),
+        ("lock-redis-timeout", "5"),
+        ("error-verbosity", "7"),
+        ("execution-threads", "0"),
+    ],
+)
+def test_arguments_of_the_module_may_be_out_of_range(
+    serve: Serve, name: str, value: str
+) -> None:
+    _, client = serve("--gears-config", f"{name}={value}")
+    full = f"redisgears_2.{name}"
+    assert client.config_get(full) == {full: value}
+    if name == "lock-redis-timeout":
+        with pytest.raises(redis.ResponseError, match="argument must be between 100"):
+            client.config_set(full, value)
+
+
 def test_gears_config(serve: Serve) -> None:
     _, client = serve(
         *("--gears-config", "lock-redis-timeout=1234"),

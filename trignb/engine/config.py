@@ -170,6 +170,15 @@ class Config:
         finally:
             self.is_initial = False
 
+    def replace_default(self, name: str, value: Any) -> None:
+        """Let a parameter start with another value, in range or not.
+
+        Redis takes a module's arguments so: CONFIG SET is what looks at the range.
+        """
+        self.values[name] = value
+        for watcher in self._watchers.get(name, ()):
+            watcher(value)
+
     def _assign(self, pairs: list[tuple[str, str]]) -> None:
         before = dict(self.values)
         told: list[tuple[Watcher, str]] = []

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from trignb.engine.args import wrong_arity
 from trignb.errors import ResponseError
 from trignb.functions.failures import error_line
+from trignb.functions.information import isolate_counts
 from trignb.reply import OK, Reply
 
 if TYPE_CHECKING:
@@ -29,9 +31,9 @@ _HELP: Final = [
 _JS_HELP: Final = [
     b"isolates_aggregated_stats - isolates in use, not in use, and their heap limits",
     b"isolates_stats - heap of each library",
-    b"isolates_strong_count - how many isolates there are",
-    b"isolates_gc - collect the garbage of every library",
-    b"request_v8_gc_for_debugging - the same",
+    b"isolates_strong_count - for each isolate by how many it is held; 0: released",
+    b"isolates_gc - forget the released isolates",
+    b"request_v8_gc_for_debugging - collect the garbage of every library",
     b"avoid_global_allow_list - libraries loaded from now on keep all globals",
     b"help - this text",
 ]
@@ -46,7 +48,7 @@ def debug(registry: Registry, args: list[bytes]) -> Reply:
     except UnicodeDecodeError:
         raise ResponseError("Failed converting arguments to string") from None
     if not words:
-        raise ResponseError("Subcommand was not provided")
+        raise wrong_arity("tfunction")
     if words[0] == "help":
         return _HELP
     if words[0] == "allow_unsafe_redis_commands":
@@ -56,6 +58,7 @@ def debug(registry: Registry, args: list[bytes]) -> Reply:
         return {
             name.encode(): [call.encode() for call in library.pending_async_calls]
             for name, library in registry.libraries.items()
+            if library.pending_async_calls
         }
     if words[0] != "js":
         raise ResponseError(
@@ -70,18 +73,9 @@ def debug(registry: Registry, args: list[bytes]) -> Reply:
 
 
 def _aggregated(registry: Registry) -> list[Any]:
-    limits = [
-        library.runtime.heap_statistics().limit
-        for library in registry.libraries.values()
-    ]
-    return [
-        b"active",
-        len(limits),
-        b"not_active",
-        registry.retired_count,
-        b"combined_memory_limit",
-        sum(limits),
-    ]
+    counts = isolate_counts(registry)
+    names = ("active", "not_active", "combined_memory_limit")
+    return [part for name in names for part in (name.encode(), counts[name])]
 
 
 def _per_isolate(registry: Registry) -> dict[bytes, Any]:
@@ -96,8 +90,16 @@ def _per_isolate(registry: Registry) -> dict[bytes, Any]:
     return stats
 
 
-def _count(registry: Registry) -> int:
-    return len(registry.libraries) + registry.retired_count
+def _strong_counts(registry: Registry) -> list[int]:
+    # As in the original: the library and its client hold an isolate, a released one is
+    # held by nothing.
+    in_use = registry.runtimes()
+    return [2 if held else 0 for held in registry.isolates.are_in_use(in_use)]
+
+
+def _tidy(registry: Registry) -> Reply:
+    registry.isolates.tidy(registry.runtimes())
+    return OK
 
 
 def _collect(registry: Registry) -> Reply:
@@ -115,8 +117,8 @@ _JS_WORDS: Final[Mapping[str, Callable[[Any], Reply]]] = {
     "help": lambda _registry: _JS_HELP,
     "isolates_aggregated_stats": _aggregated,
     "isolates_stats": _per_isolate,
-    "isolates_strong_count": _count,
-    "isolates_gc": _collect,
+    "isolates_strong_count": _strong_counts,
+    "isolates_gc": _tidy,
     "request_v8_gc_for_debugging": _collect,
     "avoid_global_allow_list": _keep_globals,
 }

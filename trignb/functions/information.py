@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from trignb.engine.stats import ModuleSection
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from trignb.functions.library import Library
     from trignb.functions.registry import Registry
 
-__all__ = ["MODULE", "info_sections"]
+__all__ = ["MODULE", "info_sections", "isolate_counts"]
 
 MODULE: Final = "redisgears_2"
 
@@ -24,16 +25,6 @@ def info_sections(registry: Registry) -> list[ModuleSection]:
         # V8 is loaded with the first library.
         return {} if registry.is_initialised else {"js": "not loaded"}
 
-    def aggregated() -> Mapping[str, int]:
-        statistics = [
-            library.runtime.heap_statistics() for library in registry.libraries.values()
-        ]
-        return {
-            "active": len(statistics),
-            "not_active": registry.retired_count,
-            "combined_memory_limit": sum(each.limit for each in statistics),
-        }
-
     def per_library() -> Mapping[str, str]:
         return {
             hashlib.sha256(library.name.encode()).hexdigest(): _describe(library)
@@ -42,9 +33,27 @@ def info_sections(registry: Registry) -> list[ModuleSection]:
 
     return [
         ModuleSection(MODULE, "UninitialisedBackends", uninitialised),
-        ModuleSection(MODULE, "V8AggregatedLibraryStatistics", aggregated),
+        ModuleSection(
+            MODULE, "V8AggregatedLibraryStatistics", partial(isolate_counts, registry)
+        ),
         ModuleSection(MODULE, "PerLibraryInformation", per_library),
     ]
+
+
+def isolate_counts(registry: Registry) -> dict[str, int]:
+    """Return how many isolates there are and the heap of those in use, in bytes."""
+    in_use = registry.runtimes()
+    heaps = [runtime.heap_statistics() for runtime in in_use]
+    held = list(registry.isolates.are_in_use(in_use))
+    total = sum(heap.total for heap in heaps)
+    return {
+        "active": sum(held),
+        "not_active": held.count(False),
+        # What V8 has reserved: the original limits an isolate to what it has and grows it.
+        "combined_memory_limit": total,
+        "total_heap_size": total,
+        "used_heap_size": sum(heap.used for heap in heaps),
+    }
 
 
 def _describe(library: Library) -> str:

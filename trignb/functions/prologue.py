@@ -43,7 +43,7 @@ def parse_prologue(code: str) -> Prologue:
     Raises
     ------
     ResponseError
-        With the bare text; ``Failed to compile library: `` is the caller's.
+        Nothing is put before its text, unlike before those of the compilation.
     """
     first = code.partition("\n")[0].rstrip()
     if not first.startswith("#!"):

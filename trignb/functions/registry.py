@@ -18,6 +18,7 @@ from trignb.functions.cluster import cluster_family
 from trignb.functions.failures import ErrorRecord, Failure, advise, error_line
 from trignb.functions.host import LibraryHost, LogLine
 from trignb.functions.information import info_sections
+from trignb.functions.isolates import IsolateList
 from trignb.functions.keeping import LibraryKeeper
 from trignb.functions.library import (
     ClusterFunction,
@@ -50,6 +51,7 @@ __all__ = ["Access", "Registry"]
 ERRORS_KEPT: Final = 1000
 LINES_KEPT: Final = 10_000
 FEW: Final = 32
+_NOT_COMPILED: Final = "Failed library compilation"
 
 # How MODULE LIST and HELLO name it; 2.0.20 was the last of its kind.
 MODULE_NAME: Final = b"redisgears_2"
@@ -120,6 +122,7 @@ class Registry(Runs):
         self._memory_suspected = False
         self._positions = count()
         self._retired: list[LibraryHost] = []
+        self.isolates = IsolateList()
         self._session: Session | None = None
         self.triggers = Triggers(self)
         self.streams = Streams(self)
@@ -319,7 +322,9 @@ class Registry(Runs):
         if count < FEW or count % FEW == 0:
             self.suspect_memory()
         if self.js_is_out_of_memory():
-            raise self._refused(source.prologue.name, JS_OUT_OF_MEMORY)
+            raise self._refused(
+                source.prologue.name, f"{_NOT_COMPILED}: {JS_OUT_OF_MEMORY}"
+            )
         limits = RuntimeLimits(
             heap_bytes=self.setting("v8-maxmemory"),
             all_globals=self.all_globals,
@@ -332,16 +337,19 @@ class Registry(Runs):
         except (JsError, JsTerminated) as error:
             runtime.dispose()
             failure = self._note_load_failure(source, error)
-            message = f"Failed to compile library: {failure.short}"
+            message = f"{_NOT_COMPILED}: {failure.short}"
             raise advise(
                 failure.to_error(source.prologue.name, message), source.code
             ) from None
         except ResponseError as error:
             runtime.dispose()
-            raise self._refused(source.prologue.name, str(error)) from None
+            raise self._refused(
+                source.prologue.name, f"{_NOT_COMPILED}: {error}"
+            ) from None
         except BaseException:
             runtime.dispose()
             raise
+        self.isolates.add(runtime, self.runtimes())
         return runtime
 
     def _evaluate(
@@ -363,7 +371,7 @@ class Registry(Runs):
     def _refused(self, library: str, text: str) -> ResponseError:
         """Note code that cannot become a library; return the error."""
         self.note_failure(library, "load", "", Failure(text, text))
-        return ResponseError(error_line(f"Failed to compile library: {text}"))
+        return ResponseError(error_line(text))
 
     def _note_load_failure(
         self, source: LibrarySource, error: JsError | JsTerminated
@@ -570,10 +578,9 @@ class Registry(Runs):
         """Whether V8 has been asked for, that is a library been compiled."""
         return self._made_runtimes
 
-    @property
-    def retired_count(self) -> int:
-        """Runtimes of libraries that are gone whose background work goes on."""
-        return len(self._retired)
+    def runtimes(self) -> list[Runtime]:
+        """Return the runtimes in use, those that only background work keeps included."""
+        return [host.runtime for host in self.hosts() if host.runtime is not None]
 
     # -- describing
 

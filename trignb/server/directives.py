@@ -129,6 +129,8 @@ class Settings:
     ----------
     values : dict of str
         Parameters as CONFIG SET would take them, by canonical name.
+    defaults : dict of int
+        Values that take the place of defaults, in range or not: a module's arguments.
     origins : dict of Directive
         The last directive of each parameter.
     users : list of Directive
@@ -140,6 +142,7 @@ class Settings:
     """
 
     values: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, int] = field(default_factory=dict)
     origins: dict[str, Directive] = field(default_factory=dict)
     users: list[Directive] = field(default_factory=list)
     renames: list[Directive] = field(default_factory=list)

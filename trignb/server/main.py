@@ -70,6 +70,7 @@ KNOWN: Final = {
 # What the server lives by, or the engine's constructor; CONFIG SET could not set it.
 _OWN: Final = ("port", "tls-port", "databases")
 _DEFAULT_PORT: Final = "6379"
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _FAILED: Final = re.compile(r"ERR CONFIG SET failed \(.*'(.*)'\) - (.*)", re.DOTALL)
 _DAEMONS_PID_FILE: Final = "/var/run/redis.pid"
 
@@ -111,6 +112,8 @@ def serve_engine(
         ):
             core = engine.core
             show_role(handler, lambda: core.is_replica)
+            for name, value in settings.defaults.items():
+                core.config.replace_default(name, value)
             _configure(engine, settings, path)
             server = _open(engine, values)
             follow_addresses(engine, server)
@@ -181,6 +184,9 @@ def _add_gears(settings: Settings, gears: Iterable[str]) -> None:
         if name not in names:
             hint = did_you_mean(name, names)
             raise DirectiveError(f"--gears-config: no such parameter: {given}{hint}")
+        if type(KNOWN[PREFIX + name].default) is int and _INTEGER.fullmatch(value):
+            settings.defaults[PREFIX + name] = int(value)
+            continue
         settings.values[PREFIX + name] = value
         settings.origins[PREFIX + name] = Directive(name, (value,), "--gears-config")
 
