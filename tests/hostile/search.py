@@ -219,6 +219,8 @@ def offenders(parts: list[str], patience_s: float = 60) -> Iterator[dict[str, An
             timer.cancel()
         if "done" in last:
             return
+        if "number" not in last:
+            raise RuntimeError(f"the search does not start: status {child.returncode}")
         yield {**last, "status": child.returncode}
         start = last["number"] + 1
 
