@@ -95,7 +95,11 @@ def test_serialisation(engine, library) -> None:
         ("client.runOnKey('k', 'nested')", "ERR Write command 'set' was called while write is not allowed."),
         ("client.runOnKey('k', 'deeper')", "ERR Write command 'set' was called while write is not allowed."),
         ("client.runOnKey('k', 'inBlock')", "ERR Write command 'set' was called while write is not allowed."),
-        ("client.runOnKey(1, 'echo')", "Can not convert value into bytes buffer"),
+        (
+            "client.runOnKey(1, 'echo')",
+            ("Can not convert value at position 0 into V8RedisCallArgs."
+             " Can not convert value into bytes buffer."),
+        ),
         ("client.runOnKey('k', 1)", "Can not convert value at position 1 into V8LocalUtf8. Value is not string."),
         ("client.runOnKey('k')", "Can not convert value at position 1 into V8LocalUtf8. Wrong number of arguments given."),
         ("client.runOnShards()", "Can not convert value at position 0 into V8LocalUtf8. Wrong number of arguments given."),

@@ -123,7 +123,7 @@ REFUSED = [
     ("typed('verbatim', 'x', 'text')", LENGTH),
     ("typed('verbatim', 'x', null)", LENGTH),
     (
-        "typed('verbatim', 'x', 'té1')",
+        "typed('verbatim', 'x', 'té')",
         "Verbatim format must contains only ASCI values.",
     ),
     ("[typed('verbatim', 'x')]", LENGTH),
@@ -162,7 +162,7 @@ THROWN = [
     ("throw null", "null"),
     ("throw undefined", "undefined"),
     ("throw new String('s')", "s"),
-    ("throw Symbol('s')", "Symbol(s)"),
+    ("throw Symbol('s')", ""),
     ("throw new (class Mine extends Error { name = 'Mine'; })('m')", "Mine: m"),
     ("null.x", "TypeError: Cannot read properties of null (reading 'x')"),
     ("foo", "ReferenceError: foo is not defined"),

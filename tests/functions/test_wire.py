@@ -100,8 +100,8 @@ def test_ok_is_a_simple_string(run, engine) -> None:
 
 def test_the_list_in_both_protocols(run) -> None:
     resp2, resp3 = (run("TFUNCTION", "LIST", "v", resp=resp) for resp in (2, 3))
-    assert resp2.startswith(b"*1\r\n*22\r\n$6\r\nengine\r\n$2\r\njs\r\n")
-    assert resp3.startswith(b"*1\r\n%11\r\n$6\r\nengine\r\n$2\r\njs\r\n")
+    assert resp2.startswith(b"*1\r\n*22\r\n$11\r\napi_version\r\n$3\r\n")
+    assert resp3.startswith(b"*1\r\n%11\r\n$11\r\napi_version\r\n$3\r\n")
     for reply, null, false in ((resp2, b"$-1", b":0"), (resp3, b"_", b"#f")):
         assert b"$13\r\nconfiguration\r\n%b\r\n" % null in reply
         assert b"$8\r\nis_async\r\n%b\r\n" % false in reply

@@ -560,7 +560,11 @@ redis.registerClusterFunction('never', async () => new Promise(() => 1));
         ("c.runOnKey('k', 'big')", "Failed serializing result, TypeError: Do not know how to serialize a BigInt."),
         ("c.runOnKey('k', 'echo', 1n)", "Failed serializing arguments"),
         ("c.runOnKey('k', 'echo', undefined)", "Failed deserializing remote function argument"),
-        ("c.runOnKey(1, 'echo')", "Can not convert value into bytes buffer"),
+        (
+            "c.runOnKey(1, 'echo')",
+            ("Can not convert value at position 0 into V8RedisCallArgs."
+             " Can not convert value into bytes buffer."),
+        ),
         ("c.runOnKey('k', 1)", "Can not convert value at position 1 into V8LocalUtf8. Value is not string."),
         ("c.runOnShards('echo', 'a')", [[[b"a"]], []]),
         ("c.runOnShards('throws')", [[], [b"Error: no"]]),

@@ -254,7 +254,7 @@ def test_verbatim_results(evaluate, form):
             "Verbatim format length must be 3.",
         ),
         (
-            "Object.assign(new String('x'), {__reply_type: 'verbatim', __format: 'é12'})",
+            "Object.assign(new String('x'), {__reply_type: 'verbatim', __format: 'é1'})",
             "Verbatim format must contains only ASCI values.",
         ),
         ("new Set([1.5])", "Give value is not a key"),
@@ -413,10 +413,10 @@ def test_a_caught_failure_is_forgotten(evaluate):
         ("throw {}", "[object Object]", ""),
         ("throw undefined", "undefined", ""),
         ("throw {toString() { return 'mine' }}", "mine", ""),
-        ("throw Object.create(null)", "error could not be converted to a string", ""),
+        ("throw Object.create(null)", "", ""),
         (
             "throw {toString() { throw 1 }}",
-            "error could not be converted to a string",
+            "",
             "",
         ),
         (

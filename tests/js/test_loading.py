@@ -331,7 +331,7 @@ def test_a_stack_of_the_library_only(load):
     assert error.stack.startswith("TypeError: Cannot read properties of null")
     assert "at f (lib.js:2:21)" in error.stack
     assert "prelude" not in error.stack
-    assert error.verbose == error.stack.replace("\n", "|")
+    assert "|    at f (<anonymous>:2:21)|" in error.verbose
 
 
 def test_a_rejected_completion_value(load):
@@ -447,7 +447,7 @@ def test_log_wants_text(evaluate):
 
 
 def test_redisai_is_absent(evaluate):
-    for use in ("redis.redisai.open_model('x')", "client.redisai.create_tensor()"):
+    for use in ("redis.redisai.create_tensor()", "client.redisai.open_model('x')"):
         with pytest.raises(JsError, match="RedisAI is not initialize"):
             evaluate(use)
 

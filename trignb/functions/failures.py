@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from trignb.errors import JavaScriptError
 from trignb.js.runtime import JsError
 
-__all__ = ["ErrorRecord", "Failure", "advise", "error_line"]
+__all__ = ["ErrorRecord", "Failure", "advise", "error_line", "load_error_line"]
 
 INTERRUPTED: Final = "Err Execution was interrupted"
 
@@ -53,6 +53,11 @@ def advise(error: JavaScriptError, code: str) -> JavaScriptError:
 def error_line(text: str) -> str:
     """Return an error text as it fits into one line of the protocol."""
     return text.translate(_CONTROL)
+
+
+def load_error_line(text: str) -> str:
+    """Return the error text of a load, which the original ends at a NUL."""
+    return error_line(text.partition("\0")[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """TFUNCTION LIST.
 
-Every map begins with the fields of the seed page in their order, the misspelt ones included, then come
-the original server's that it does not name (docs/compatibility.md).
+Every map begins with the original server's fields in its order, which is that of their names: clients
+read them by position over RESP2. What the seed page names otherwise, its misspelt fields included, and
+what we add come behind them (docs/compatibility.md).
 """
 
 from __future__ import annotations
@@ -74,11 +75,11 @@ def describe(libraries: Iterable[Library], request: ListRequest) -> list[Any]:
 def _library(library: Library, request: ListRequest) -> dict[bytes, Any]:
     level = request.level
     return {
-        b"engine": library.engine.encode(),
         b"api_version": library.api_version.encode(),
-        b"name": library.name.encode(),
-        b"pending_jobs": library.pending_jobs,
-        b"user": library.user.encode(),
+        b"cluster_functions": _names(library.cluster_functions),
+        **({b"code": library.code.encode()} if request.with_code else {}),
+        b"configuration": _text(library.configuration),
+        b"engine": library.engine.encode(),
         b"functions": (
             [_function(f) for f in library.functions.values()]
             if level
@@ -89,15 +90,15 @@ def _library(library: Library, request: ListRequest) -> dict[bytes, Any]:
             if level
             else _names(library.triggers)
         ),
+        b"name": library.name.encode(),
+        b"pending_async_calls": [call.encode() for call in library.pending_async_calls],
+        b"pending_jobs": library.pending_jobs,
         b"stream_triggers": (
             [_stream_trigger(t, level) for t in library.stream_triggers.values()]
             if level
             else _names(library.stream_triggers)
         ),
-        b"cluster_functions": _names(library.cluster_functions),
-        **({b"code": library.code.encode()} if request.with_code else {}),
-        b"configuration": _text(library.configuration),
-        b"pending_async_calls": [call.encode() for call in library.pending_async_calls],
+        b"user": library.user.encode(),
     }
 
 
@@ -115,20 +116,20 @@ def _keyspace_trigger(trigger: KeyspaceTrigger) -> dict[bytes, Any]:
     last_ms = trigger.last_ns // _MS
     average = total_ms / trigger.num_finished if trigger.num_finished else 0.0
     return {
+        b"description": _text(trigger.description),
+        b"last_error": _text(trigger.last_error),
+        b"last_execution_time": last_ms,
         b"name": trigger.name.encode(),
-        b"num_triggered": trigger.num_triggered,
+        b"num_failed": trigger.num_failed,
         b"num_finished": trigger.num_finished,
         b"num_success": trigger.num_success,
-        b"num_failed": trigger.num_failed,
-        b"last_error": _text(trigger.last_error),
+        b"num_trigger": trigger.num_triggered,
+        b"total_execution_time": total_ms,
+        b"num_triggered": trigger.num_triggered,
         b"last_exection_time": last_ms,
         b"total_exection_time": total_ms,
         b"avg_exection_time": format_double(average),
-        b"description": _text(trigger.description),
         b"prefix": trigger.prefix,
-        b"num_trigger": trigger.num_triggered,
-        b"last_execution_time": last_ms,
-        b"total_execution_time": total_ms,
     }
 
 

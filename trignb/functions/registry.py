@@ -15,7 +15,13 @@ from trignb.errors import ResponseError
 from trignb.functions import commands, config
 from trignb.functions.calls import JS_OUT_OF_MEMORY
 from trignb.functions.cluster import cluster_family
-from trignb.functions.failures import ErrorRecord, Failure, advise, error_line
+from trignb.functions.failures import (
+    ErrorRecord,
+    Failure,
+    advise,
+    error_line,
+    load_error_line,
+)
 from trignb.functions.host import LibraryHost, LogLine
 from trignb.functions.information import info_sections
 from trignb.functions.isolates import IsolateList
@@ -363,7 +369,7 @@ class Registry(Runs):
         except (JsError, JsTerminated) as error:
             failure = self._note_load_failure(source, error)
             text = failure.text(self.error_verbosity)
-            message = f"Failed loading library: {text}."
+            message = load_error_line(f"Failed loading library: {text}.")
             raise advise(
                 failure.to_error(source.prologue.name, message), source.code
             ) from None

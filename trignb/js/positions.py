@@ -17,6 +17,8 @@ _HEAD: Final = re.compile(r"\A(.*?):(\d+): ", re.DOTALL)
 _CARETS: Final = re.compile(r"[ \t]*\^+")
 _NAME: Final = re.compile(r"\A(?:Uncaught )?([A-Za-z_$][\w$]*Error)\b")
 _PARENTHESIS: Final = re.compile("[()]")
+# What mini-racer prints of an exception that does not become a text.
+_NO_TEXT: Final = "<string conversion failed>"
 _DEEPEST: Final = 1000
 _DIRECTIVE: Final = re.compile(
     r"""\A(?:\s|//[^\n]*(?:\n|\Z)|/\*.*?\*/|;)*(?:'use strict'|"use strict")""",
@@ -125,6 +127,8 @@ class Source:
         if not syntax:
             inner_line, inner_column = self.position(stack)
             line, column = inner_line or line, inner_column or column
+        if message == _NO_TEXT:
+            message = ""
         name = _NAME.match(message)
         return JsError(
             message,

@@ -48,6 +48,7 @@ callback numbers, globals are lost, `Host.isolate_lost` tells.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,11 @@ TERMINATED: Final = "Err Execution was terminated due to OOM or timeout"
 
 
 # Errors ----------------------------------------------------------------------------
+
+
+# The original's scripts have no name, and its constructor of promises no frame.
+_FILE: Final = re.compile(r"(?<=[ (])\w+\.js(?=:\d+:\d+\)?$)", re.MULTILINE)
+_OURS: Final = re.compile(r"\n    at new Promise \(<anonymous>\)$", re.MULTILINE)
 
 
 class JsError(TrignbError):
@@ -156,7 +162,9 @@ class JsError(TrignbError):
     @property
     def verbose(self) -> str:
         """The long form: the stack on one line, or the message when there is none."""
-        return self.stack.replace("\n", "|") or str(self)
+        if not self.stack:
+            return str(self)
+        return _FILE.sub("<anonymous>", _OURS.sub("", self.stack)).replace("\n", "|")
 
 
 class JsTerminated(TrignbError):

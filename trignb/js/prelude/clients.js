@@ -41,8 +41,8 @@ function sendLater(scope, a, raw) {            // callAsync: the promise is sett
   try { v = answer(k); } catch (e) { v = e; failed = true; }
   return new Promise_((resolve, reject) => enqueue(0, () => failed ? reject(v) : resolve(v)));
 }
-const absent = () => { throw fail('RedisAI is not initialized'); };
-const redisai = freeze({ create_tensor: absent, open_model: absent, open_script: absent });
+const absent = () => { throw fail('RedisAI is not initialize'); };   // sic
+const redisai = freeze({ create_tensor: absent });
 function makeClient(scope) {
   return {
     call() { return answer(send(scope, arguments, 0)); },
@@ -50,8 +50,11 @@ function makeClient(scope) {
     callAsync() { return sendLater(scope, arguments, 0); },
     callAsyncRaw() { return sendLater(scope, arguments, RAW); },
     isBlockAllowed() { if (current !== scope) throw fail('Used on invalid client'); return scope.block; },
+    redisai: {
+      open_model() { textArgument(arguments, 0); absent(); },
+      open_script() { textArgument(arguments, 0); absent(); },
+    },
     executeAsync(f) { return executeAsync(scope, f); },
-    redisai,
   };
 }
 function executeAsync(scope, f) {

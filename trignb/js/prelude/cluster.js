@@ -24,12 +24,17 @@ async function runRemote(origin, name, list) {
     args[i + 1] = typeof list[i] === 'string' ? parse(list[i]) : list[i];
   }
   let r;
-  try { r = await apply(f, undefined, args); } catch (e) { throw textOf(e, ''); }
+  try { r = await apply(f, undefined, args); } catch (e) { throw errorText(e); }
   if (isBuffer(r)) return copyBuffer(r);
   let text;
   try { text = stringify(r); } catch (e) { throw 'Failed serializing result, ' + textOf(e, '') + '.'; }
   if (text === undefined) throw DESERIALIZING;
   return parse(text);
+}
+// As a text of C, which a NUL ends.
+function errorText(e) {
+  const text = typeof e === 'symbol' ? '' : textOf(e, ''), end = indexOf(text, '\0');
+  return end < 0 ? text : slice(text, 0, end);
 }
 const DESERIALIZING = 'Failed deserializing remote function result';
 function remoteName(a, i) {
@@ -38,7 +43,9 @@ function remoteName(a, i) {
 }
 function runOnKey(origin, a) {
   if (a.length === 0) throw refuse(0, 'V8RedisCallArgs', 'Wrong number of arguments given');
-  must(typeof a[0] === 'string' || isStringObject(a[0]) || isBuffer(a[0]), 'Can not convert value into bytes buffer');
+  if (typeof a[0] !== 'string' && !isStringObject(a[0]) && !isBuffer(a[0])) {
+    throw refuse(0, 'V8RedisCallArgs', 'Can not convert value into bytes buffer');
+  }
   const name = remoteName(a, 1), list = remoteArguments(a, 2);
   return inBackground(() => runRemote(origin, name, list));
 }

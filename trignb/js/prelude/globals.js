@@ -42,8 +42,13 @@ function settlesLater(f) {
 function QueuedPromise(executor) {
   if (new.target === undefined) throw new TypeError_("Promise constructor cannot be invoked without 'new'");
   if (typeof executor !== 'function' || isAsync(executor)) throw fail("Bad argument to 'Promise' function");
-  const run = (resolve, reject) => executor(settlesLater(resolve), settlesLater(reject));
-  return construct(Promise_, [run], new.target === QueuedPromise ? Promise_ : new.target);
+  let failed = false, failure;
+  const run = (resolve, reject) => {
+    try { executor(settlesLater(resolve), settlesLater(reject)); } catch (e) { failed = true; failure = e; }
+  };
+  const made = construct(Promise_, [run], new.target === QueuedPromise ? Promise_ : new.target);
+  if (failed) throw failure;                   // a native constructor does not reject for it
+  return made;
 }
 for (const name of ownKeys(Promise_)) {
   const f = Promise_[name];

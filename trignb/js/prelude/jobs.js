@@ -55,7 +55,9 @@ function settle(id, fulfilled, value) {
 }
 function describeRejection(e) {               // an object without a stack has the long form 'undefined'
   const parts = describe(e);
-  if (parts[2] === '' && typeof e === 'object' && e !== null) parts[2] = 'undefined';
+  if (parts[2] === '' && ((typeof e === 'object' && e !== null) || typeof e === 'function')) {
+    try { parts[2] = textOf(e.stack, ''); } catch { /* it stays empty */ }
+  }
   return parts;
 }
 function deliver(id, fulfilled, value) {

@@ -25,7 +25,7 @@ const mapGet = uncurry(Map.prototype.get), mapSet = uncurry(Map.prototype.set);
 const mapDelete = uncurry(Map.prototype.delete);
 const stringValue = uncurry(String.prototype.valueOf);
 const codePointAt = uncurry(String.prototype.codePointAt);
-const indexOf = uncurry(String.prototype.indexOf);
+const indexOf = uncurry(String.prototype.indexOf), slice = uncurry(String.prototype.slice);
 const join = uncurry(Array.prototype.join), tagOf = uncurry(Object.prototype.toString);
 const then = uncurry(Promise.prototype.then);
 const hasOwn = uncurry(Object.prototype.hasOwnProperty);
@@ -81,11 +81,12 @@ function stackHere() { try { return textOf(new Error_('').stack, ''); } catch { 
 // name, message, stack, and where it happened even if the exception has no stack
 function describe(e) {
   let name = '', stack = '', trace = '';
-  const message = textOf(e, 'error could not be converted to a string');
+  // The conversion of a symbol, too, is refused to the original.
+  const message = typeof e === 'symbol' ? '' : textOf(e, '');
   try {
     if (typeof e === 'object' && e !== null) {  // any object may have a stack of its own
       if (e instanceof Error_) name = textOf(e.name, '');
-      const given = e.stack; if (typeof given === 'string') stack = given;
+      if ('stack' in e) stack = textOf(e.stack, '');
     } else if (lastFailure !== null && lastFailure.text === e) trace = textOf(lastFailure.error.stack, '');
   } catch { stack = ''; }
   lastFailure = null;

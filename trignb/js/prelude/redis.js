@@ -148,16 +148,17 @@ function registerClusterFunction(a) {
 }
 define(globalThis, 'redis', {
   value: freeze({
+    config: config === '' ? {} : parse(config),
+    registerStreamTrigger() { registerStreamTrigger(arguments); },
+    registerKeySpaceTrigger() { registerKeySpaceTrigger(arguments); },
     registerFunction() { registerAnyFunction(arguments, false); },
     registerAsyncFunction() { registerAnyFunction(arguments, true); },
-    registerKeySpaceTrigger() { registerKeySpaceTrigger(arguments); },
-    registerStreamTrigger() { registerStreamTrigger(arguments); },
     registerClusterFunction() { registerClusterFunction(arguments); },
-    log() { logLine(textArgument(arguments, 0)); },
     v8Version() { return version; },
+    functionFlags,
+    log() { logLine(textArgument(arguments, 0)); },
+    redisai,
     apiVersion() { return '1.1'; },
-    config: config === '' ? {} : parse(config),
-    functionFlags, redisai,
   }),
   writable: false, configurable: false, enumerable: true,
 });

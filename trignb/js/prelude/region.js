@@ -53,11 +53,21 @@ function makeRegion(initial) {
   }
   function putInt(v) { bytes[at++] = 105; putLength(v); }
   function putScratch(tag) { bytes[at++] = tag; for (let i = 0; i < 8; i++) bytes[at++] = scratchBytes[i]; }
+  function utf8Length(s) {
+    let n = 0;
+    for (let i = 0; i < s.length; i++) {
+      const c = s.charCodeAt(i);
+      // Half of a surrogate pair: both halves make four bytes.
+      n += c < 128 ? 1 : c < 2048 || (c >= 0xd800 && c < 0xe000) ? 2 : 3;
+    }
+    return n;
+  }
   function putStringObject(v) {
-    const type = v.__reply_type, text = stringValue(v);
+    const given = v.__reply_type, text = stringValue(v);
+    const type = isStringObject(given) ? stringValue(given) : given;
     if (type !== 'verbatim') return putTagged(type === 'status' ? 83 : 66, text);
     const format = String_(v.__format);
-    must(format.length === 3, 'Verbatim format length must be 3.');
+    must(utf8Length(format) === 3, 'Verbatim format length must be 3.');
     for (let i = 0; i < 3; i++) must(format.charCodeAt(i) < 128, 'Verbatim format must contains only ASCI values.');
     putTagged(86, format + text);
   }
@@ -119,7 +129,7 @@ function makeRegion(initial) {
       case 'bigint': scratchInt[0] = v; putScratch(73); return;      // the store cuts to 64 bits
       case 'boolean': bytes[at++] = v ? 84 : 70; return;
       case 'undefined': putTagged(66, 'undefined'); return;
-      case 'symbol': throw fail('Can not convert value into a reply');
+      case 'symbol': putTagged(66, ''); return;
     }
     if (v === null) { bytes[at++] = 78; return; }
     if (++depth > 100) throw fail('nesting level reached');

@@ -80,7 +80,9 @@ function runBlock() {                          // the lock is ours: run block()'
   if (failure) { main.rewind(); b.value = fail(main.get()); post(RESULT_NULL); return; }
   const scope = { block: ctl[ALLOWED] === 1, origin: ctl[ORIGIN] }, outer = current;
   current = scope;
-  try { b.value = b.work(makeClient(scope)); b.fulfilled = true; } catch (e) { b.value = e; }
+  // Called as no method: stacks would name the object.
+  const { work } = b;
+  try { b.value = work(makeClient(scope)); b.fulfilled = true; } catch (e) { b.value = e; }
   current = outer; post(RESULT_NULL);
 }
 function unblock() {                           // block() itself answers, when it no longer listens
