@@ -35,40 +35,27 @@ redis> hgetall h
 3) "__last_updated__"
 4) "1658390910"
 """,
+    # Here the page is not followed: the module's own fields come first, in its order.
     """\
-1)  1) "engine"
-    2) "js"
-    3) "api_version"
-    4) "1.0"
-    5) "name"
-    6) "foo"
-    7) "pending_jobs"
-    8) (integer) 0
-    9) "user"
-   10) "default"
-   11) "functions"
-   12) (empty array)
-   13) "keyspace_triggers"
-""",
-    """\
-1)  1) "name"
-           2) "consumer"
-           3) "num_triggered"
-           4) (integer) 2
-           5) "num_finished"
-           6) (integer) 2
-           7) "num_success"
-           8) (integer) 1
-           9) "num_failed"
-          10) (integer) 1
-          11) "last_error"
-          12) "TypeError: redis.call is not a function"
-          13) "last_exection_time"
-          14) (integer) 0
-          15) "total_exection_time"
-          16) (integer) 0
-          17) "avg_exection_time"
-          18) "0"
+1)  1) "api_version"
+    2) "1.0"
+    3) "cluster_functions"
+    4) (empty array)
+    5) "configuration"
+    6) (nil)
+    7) "engine"
+    8) "js"
+    9) "functions"
+   10) (empty array)
+   11) "keyspace_triggers"
+   12) 1)  1) "description"
+           2) (nil)
+           3) "last_error"
+           4) "TypeError: redis.call is not a function"
+           5) "last_execution_time"
+           6) (integer) 0
+           7) "name"
+           8) "consumer"
 """,
     """\
 redis> hset x name tom
