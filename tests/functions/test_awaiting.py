@@ -260,7 +260,7 @@ def test_logs(engine, load) -> None:
     assert dtypes(frame) == wanted
     assert frame["text"].tolist() == [
         "one",
-        "it\\'s\\n",
+        "it's\n",
         "other",
         "before it failed",
     ]

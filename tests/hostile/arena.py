@@ -17,11 +17,13 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trignb
 from trignb.errors import ResponseError
+from trignb.functions.calls import JS_OUT_OF_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -192,8 +194,14 @@ def fight(case: Case, drives: dict[str, Callable[[trignb.Engine], Any]]) -> None
         assert case.expect is ANY or found == case.expect, shorten(found)
         limit_s = case.limit_ms / 1000 + case.tolerance_s
         assert took_s < limit_s, f"{took_s:.2f} s"
+        is_refused = engine.library_registry.js_is_out_of_memory()
+        if is_refused:
+            # As in the original, every library waits until the one that ran out is gone.
+            for name in ("innocent.count", "lib.after"):
+                assert outcome(partial(engine.call, name)) == f"!{JS_OUT_OF_MEMORY}"
+            engine.execute("TFUNCTION", "DELETE", "lib")
         is_whole(engine)
-        if case.after is not None:
+        if case.after is not None and not is_refused:
             after = outcome(lambda: engine.call("lib.after"))
             assert case.after is ANY or after == case.after, after
             is_whole(engine)
