@@ -453,7 +453,7 @@ def _calling_async(template: str) -> Case:
 def table_cases() -> list[Case]:
     """Return the cases of all tables."""
     uncaught = ("undefined", "1", '"text"', "{}", "[1]", "async () => 1")
-    return [
+    cases = [
         *map(_returned, _lines(RETURNED)),
         *(_thrown(place, value) for place, value in product(THROWING, _lines(THROWN))),
         *map(_registering, _lines(REGISTERING)),
@@ -464,3 +464,5 @@ def table_cases() -> list[Case]:
         *map(_calling, _lines(CALLING)),
         *map(_calling_async, _lines(CALLING_ASYNC)),
     ]
+    # One template with one value may be another with another: [@] with 1, @ with [1].
+    return list({each.name: each for each in cases}.values())

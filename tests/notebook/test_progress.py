@@ -190,12 +190,14 @@ def test_loading_a_file_shows_how_far_it_is(
         size = (tmp_path / "dump.rdb").stat().st_size
     read_rdb = api.read_rdb
 
-    def slow(data: bytes, config: Any, now_ms: int, step: progress.Step) -> Any:
+    def slow(
+        data: bytes, config: Any, now_ms: int, step: progress.Step, *every: int
+    ) -> Any:
         def tick(done: int, total: int) -> None:
             watch.now += 2
             step(done, total)
 
-        return read_rdb(data, config, now_ms, tick)
+        return read_rdb(data, config, now_ms, tick, *every)
 
     monkeypatch.setattr(api, "read_rdb", slow)
     monkeypatch.setattr(loading, "read_rdb", slow)

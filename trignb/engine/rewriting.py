@@ -105,6 +105,9 @@ def _all_lines(
     for name, parameter in config.parameters.items():
         if name == parameter.name:
             is_told = whole and not parameter.hidden
+            if name == "replicaof" and not config.values[name]:
+                # The line of a primary would say nothing, and Redis has none either.
+                is_told = False
             is_changed = config.values[name] != parameter.default
             is_forced = is_told or is_changed or name in _ALWAYS
             for line, is_default in _directives(name, config, whole=whole):
