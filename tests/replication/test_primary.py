@@ -181,6 +181,8 @@ def test_a_wait_can_be_ended(serve, redis):
     redis.follow(us)
     other = Peer(us.port)
     number = other("CLIENT", "ID")
+    # The replica has acknowledged all there is before one waits for more replicas.
+    assert us("WAIT", 1, 5000) == 1
     other.connection.send("WAIT", 5, 0)
     until(lambda: us("CLIENT", "UNBLOCK", number))
     assert other.connection.read() == 1
